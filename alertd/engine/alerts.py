@@ -1,0 +1,187 @@
+"""The state machine of an alert: inactive, pending, firing, resolved; what moves it, and the reason it keeps.
+
+    inactive ──holds──► pending ──held `for`──► firing ──quiet `keep_firing_for`──► resolved ──holds──► pending …
+                           └──no longer holds──► inactive
+
+Law: an alert leaves `firing` only when it was seen not to be elevated for `keep_firing_for` on end, while alertd could
+see, and (for rates) traffic was judged meanwhile. No data is not recovery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from alertd.engine.durations import format_duration
+from alertd.engine.rules import Sample
+from alertd.engine.windows import Evidence
+
+State = Literal["inactive", "pending", "firing", "resolved"]
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One alert: labels, annotations and where it stands; instants in seconds since the epoch.
+
+    `floor` is the moment of recovery: windows of this alert never reach back to it or before. `late` marks what was
+    over before alertd learned of it; its `starts_at` and `ends_at` are then the stretch in which the rule held.
+    """
+
+    fingerprint: str
+    rule: str
+    labels: dict[str, str]
+    annotations: dict[str, str] = {}
+    state: State = "inactive"
+    active_at: int | None = None
+    starts_at: int | None = None
+    ends_at: int | None = None
+    elevated_at: int | None = None
+    floor: int = 0
+    sample: Sample | None = None
+    evidence: tuple[Evidence, ...] = ()
+    late: bool = False
+    first_seen: int | None = None
+    last_seen: int | None = None
+    reason: str = ""
+    changed_at: int = 0
+
+
+def fingerprint(labels: Mapping[str, str]) -> str:
+    """Alertmanager's identity of a label set: 64-bit FNV-1a over sorted `name 0xFF value 0xFF`, 16 hex digits.
+
+    Source: prometheus/common model/signature.go; pairs with an empty value do not count.
+    """
+    digest = 0xCBF29CE484222325
+    for name in sorted(labels):
+        if not labels[name]:
+            continue
+        for byte in f"{name}".encode() + b"\xff" + labels[name].encode() + b"\xff":
+            digest = ((digest ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
+    return f"{digest:016x}"
+
+
+Signal = Literal["holds", "held", "clear", "elevated", "calm", "recovered"]
+
+TRANSITIONS: Mapping[State, Mapping[Signal, State]] = {
+    "inactive": {"holds": "pending", "held": "firing", "clear": "inactive"},
+    "pending": {"holds": "pending", "held": "firing", "clear": "inactive"},
+    "firing": {"elevated": "firing", "calm": "firing", "recovered": "resolved"},
+    "resolved": {"holds": "pending", "held": "firing", "clear": "resolved"},
+}
+"""Every move there is; a state and a signal that are not here cannot meet."""
+
+
+class Timing(NamedTuple):
+    """How patient an alert is, in seconds: `for`, `keep_firing_for`, and when silence alone may end it."""
+
+    hold_for: int = 0
+    keep_firing_for: int = 0
+    no_traffic: int = 21600
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What one tick found about one alert.
+
+    `traffic` says whether enough was judged since it was last elevated; `blind` that its account could not be seen;
+    `gone` names why it is no longer judged at all (its rule was removed).
+    """
+
+    timing: Timing
+    holds: bool
+    elevated: bool
+    traffic: bool = True
+    blind: bool = False
+    gone: str = ""
+    sample: Sample | None = None
+    evidence: tuple[Evidence, ...] = ()
+    why: str = ""
+
+
+def signal(alert: Alert, finding: Finding, now: int) -> tuple[Signal, str]:
+    """What the finding means to an alert in its state, with the reason in words."""
+    if alert.state != "firing":
+        if not finding.holds:
+            return "clear", "no longer holds"
+        waited = now - alert.active_at if alert.state == "pending" and alert.active_at is not None else 0
+        return ("held" if waited >= finding.timing.hold_for else "holds"), finding.why
+    if finding.gone:
+        return "recovered", finding.gone
+    if finding.blind:
+        return "elevated", "not known to have recovered: its account could not be seen"
+    return ("elevated", finding.why) if finding.elevated else _calm(alert, finding, now)
+
+
+def _calm(alert: Alert, finding: Finding, now: int) -> tuple[Signal, str]:
+    quiet = now - (alert.elevated_at or now)
+    if quiet < finding.timing.keep_firing_for:
+        return "calm", f"quiet for {format_duration(quiet)} of {format_duration(finding.timing.keep_firing_for)}"
+    if finding.traffic:
+        return "recovered", f"not elevated for {format_duration(quiet)}"
+    if quiet >= finding.timing.no_traffic:
+        return "recovered", f"no traffic to judge for {format_duration(quiet)}"
+    return "calm", f"quiet for {format_duration(quiet)}, but too little traffic to call it recovered"
+
+
+def advance(alert: Alert, finding: Finding, now: int) -> Alert:
+    """The alert after this tick; the same object where nothing changed."""
+    meaning, why = signal(alert, finding, now)
+    state = TRANSITIONS[alert.state][meaning]
+    if state == alert.state and meaning == "clear":
+        return alert
+    if state != alert.state:
+        return _moved(alert, finding, state, now, why)
+    changes: dict[str, object] = {"reason": why}
+    if meaning == "elevated":
+        changes["elevated_at"] = now
+    if finding.holds:
+        changes |= _seen(alert, finding)
+    return msgspec.structs.replace(alert, **changes)
+
+
+def _moved(alert: Alert, finding: Finding, state: State, now: int, why: str) -> Alert:
+    changes: dict[str, object] = {"state": state, "reason": why, "changed_at": now}
+    if state == "pending":
+        changes |= {"active_at": now, **_fresh(finding)}
+    elif state == "firing":
+        active = alert.active_at if alert.state == "pending" else now
+        changes |= {"active_at": active, "starts_at": now, "ends_at": None, "elevated_at": now, "late": False}
+        changes |= _fresh(finding)
+    elif state == "resolved":
+        changes |= {"ends_at": now, "active_at": None, "floor": max(alert.floor, alert.elevated_at or now)}
+    else:
+        changes |= {"active_at": None}
+    return msgspec.structs.replace(alert, **changes)
+
+
+def over(alert: Alert, stretch: tuple[int, int], finding: Finding, now: int, why: str) -> Alert:
+    """The alert after learning that its rule held in a stretch (seconds, from and to) that had passed unseen."""
+    start, end = stretch
+    return msgspec.structs.replace(
+        alert,
+        state="resolved",
+        late=True,
+        starts_at=start,
+        ends_at=end,
+        active_at=None,
+        floor=max(alert.floor, end),
+        changed_at=now,
+        reason=why,
+        **_fresh(finding),
+    )
+
+
+def _fresh(finding: Finding) -> dict[str, object]:
+    ended = [item.ended for item in finding.evidence]
+    return {
+        "sample": finding.sample,
+        "evidence": finding.evidence,
+        "first_seen": min(ended, default=None),
+        "last_seen": max(ended, default=None),
+    }
+
+
+def _seen(alert: Alert, finding: Finding) -> dict[str, object]:
+    fresh = _fresh(finding)
+    firsts = [moment for moment in (alert.first_seen, fresh["first_seen"]) if isinstance(moment, int)]
+    return fresh | {"first_seen": min(firsts, default=None)}

@@ -1,0 +1,229 @@
+"""Which notifications are due for a group of alerts, each with its reason and its key; as Alertmanager means it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from alertd.engine.alerts import Alert
+from alertd.engine.routes import Route, Tree
+from alertd.engine.rules import Sample
+from alertd.engine.windows import Evidence
+
+MOST_ALERTS = 200
+"""Alerts in one notification; the rest is counted in `truncated`."""
+
+Status = Literal["firing", "resolved"]
+Reason = Literal[
+    "first notification",
+    "new alerts added",
+    "some alerts resolved",
+    "all alerts resolved",
+    "repeat interval elapsed",
+    "late",
+    "test",
+]
+
+
+class NotifiedAlert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An alert as one notification tells it; instants in seconds since the epoch, `ends_at` None while it fires."""
+
+    fingerprint: str
+    status: Status
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    starts_at: int
+    ends_at: int | None = None
+    late: bool = False
+    reason: str = ""
+    sample: Sample | None = None
+    evidence: tuple[Evidence, ...] = ()
+    first_seen: int | None = None
+    last_seen: int | None = None
+
+
+class Notification(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One message about one group to one receiver integration (`oncall/slack[0]`); what the outbox keeps.
+
+    `id` is the same at every attempt (it is the `webhook-id`). `truncated` counts alerts left out of `alerts`.
+    """
+
+    id: str
+    at: int
+    group_key: str
+    receiver: str
+    integration: str
+    reason: Reason
+    status: Status
+    group_labels: dict[str, str]
+    alerts: tuple[NotifiedAlert, ...]
+    truncated: int = 0
+
+    @property
+    def common_labels(self) -> dict[str, str]:
+        """The labels on which all alerts agree."""
+        return _common([alert.labels for alert in self.alerts])
+
+    @property
+    def common_annotations(self) -> dict[str, str]:
+        """The annotations on which all alerts agree."""
+        return _common([alert.annotations for alert in self.alerts])
+
+    def firing(self) -> list[NotifiedAlert]:
+        """The alerts that fire."""
+        return [alert for alert in self.alerts if alert.status == "firing"]
+
+    def resolved(self) -> list[NotifiedAlert]:
+        """The alerts that are over."""
+        return [alert for alert in self.alerts if alert.status == "resolved"]
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one integration was last told about a group: when, and the fingerprints of the alerts that fired then."""
+
+    at: int
+    firing: tuple[str, ...] = ()
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The alerts that one route tells together; `route` is the key of
+    its place in the tree, `flush_at` when it is next looked at, `told` is by integration."""
+
+    key: str
+    receiver: str
+    route: str
+    labels: dict[str, str]
+    members: tuple[str, ...] = ()
+    flush_at: int = 0
+    flushed: bool = False
+    told: dict[str, Told] = {}
+
+
+def _common(sets: list[dict[str, str]]) -> dict[str, str]:
+    if not sets:
+        return {}
+    return {name: value for name, value in sets[0].items() if all(other.get(name) == value for other in sets[1:])}
+
+
+class Integration(NamedTuple):
+    """One way a receiver is told (`oncall/slack[0]`), and whether it wants to hear of recoveries."""
+
+    name: str
+    send_resolved: bool = True
+
+
+def joined(groups: Mapping[str, Group], tree: Tree, alert: Alert, now: int) -> list[Group]:
+    """The groups that change because an alert which fires (or is told late) belongs to them.
+
+    A new group waits `group_wait` for company, unless the alert has been firing that long already.
+    """
+    changed = []
+    for place in tree.match(alert.labels):
+        key = place.group_key(alert.labels)
+        group = groups.get(key)
+        if group is None:
+            waited = now - (alert.starts_at or now)
+            flush_at = now if alert.late or waited > place.route.group_wait else now + place.route.group_wait
+            group = Group(
+                key=key,
+                route=place.key,
+                receiver=place.route.receiver,
+                labels=place.group_labels(alert.labels),
+                flush_at=flush_at,
+            )
+        if alert.fingerprint not in group.members:
+            changed.append(msgspec.structs.replace(group, members=(*group.members, alert.fingerprint)))
+    return changed
+
+
+def flush(
+    group: Group, route: Route, alerts: Mapping[str, Alert], integrations: Iterable[Integration], now: int
+) -> tuple[Group | None, list[Notification]]:
+    """What a due group sends, and the group afterwards (None when nothing in it is left to watch)."""
+    members = [alerts[member] for member in group.members if member in alerts]
+    firing = tuple(sorted(alert.fingerprint for alert in members if alert.state == "firing"))
+    ended = [alert for alert in members if alert.state == "resolved"]
+    told, notifications = dict(group.told), []
+    for integration in integrations:
+        before = told.get(integration.name)
+        reason = needs(before, firing, ended, integration.send_resolved, route.repeat_interval, now)
+        if reason is None:
+            continue
+        told[integration.name] = Told(at=now, firing=firing)
+        tells = _told_alerts(members, before, integration.send_resolved)
+        if tells:
+            notifications.append(_notification(group, integration, reason, tells, now))
+    if not firing:
+        return None, notifications
+    after = msgspec.structs.replace(group, members=firing, told=told, flush_at=now + route.group_interval, flushed=True)
+    return after, notifications
+
+
+def needs(
+    told: Told | None, firing: tuple[str, ...], ended: Iterable[Alert], send_resolved: bool, repeat: int, now: int
+) -> Reason | None:
+    """Why this integration is to be told now, or None; the order is that of Alertmanager's notify/dedup_stage.go."""
+    late = any(alert.late for alert in ended)
+    if told is None:
+        return "first notification" if firing else ("late" if late else None)
+    if not set(firing) <= set(told.firing):
+        return "new alerts added" if told.firing else "first notification"
+    if not firing and told.firing:
+        return "all alerts resolved"
+    if late:
+        return "late"
+    if not firing:
+        return None
+    if send_resolved and any(alert.fingerprint in told.firing for alert in ended):
+        return "some alerts resolved"
+    return "repeat interval elapsed" if now - told.at >= repeat else None
+
+
+def _told_alerts(members: list[Alert], before: Told | None, send_resolved: bool) -> list[Alert]:
+    """Those that fire, those that were late, and the recoveries of alerts that this integration had been told of."""
+    known = set(before.firing) if before else set()
+    return [
+        alert
+        for alert in members
+        if alert.state == "firing"
+        or (alert.state == "resolved" and (alert.late or (send_resolved and alert.fingerprint in known)))
+    ]
+
+
+def _notification(
+    group: Group, integration: Integration, reason: Reason, alerts: list[Alert], now: int
+) -> Notification:
+    ordered = sorted(alerts, key=lambda alert: (alert.state != "firing", alert.starts_at or 0, alert.fingerprint))
+    identity = "|".join([group.key, integration.name, str(now), reason, *(alert.fingerprint for alert in ordered)])
+    return Notification(
+        id=f"msg_{sha256(identity.encode()).hexdigest()[:26]}",
+        at=now,
+        group_key=group.key,
+        receiver=group.receiver,
+        integration=integration.name,
+        reason=reason,
+        status="firing" if any(alert.state == "firing" for alert in alerts) else "resolved",
+        group_labels=group.labels,
+        alerts=tuple(_as_told(alert) for alert in ordered[:MOST_ALERTS]),
+        truncated=max(0, len(ordered) - MOST_ALERTS),
+    )
+
+
+def _as_told(alert: Alert) -> NotifiedAlert:
+    return NotifiedAlert(
+        fingerprint=alert.fingerprint,
+        status="firing" if alert.state == "firing" else "resolved",
+        labels=alert.labels,
+        annotations=alert.annotations,
+        starts_at=alert.starts_at or alert.changed_at,
+        ends_at=None if alert.state == "firing" else alert.ends_at,
+        late=alert.late,
+        reason=alert.reason,
+        sample=alert.sample,
+        evidence=alert.evidence,
+        first_seen=alert.first_seen,
+        last_seen=alert.last_seen,
+    )

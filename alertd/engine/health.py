@@ -1,0 +1,139 @@
+"""What alertd says about itself: which trouble becomes which alert, how soon, and how long it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from alertd.engine.alerts import Finding, Timing
+
+RULE_PREFIX = "alertd/"
+"""Begins the rule key of alerts about alertd itself; no rule file can make one."""
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """Something alertd cannot do, since when, and (once it can again) until when.
+
+    `subject` is what it concerns: an account, a rule, an integration.
+    """
+
+    kind: str
+    subject: str
+    since: int
+    message: str
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How one kind of trouble is told: the alert's name, its subject's label, patience in seconds, and the texts."""
+
+    alert: str
+    subject: str
+    timing: Timing
+    summary: str
+    remedy: str
+
+
+KINDS = {
+    "poll": Kind(
+        "AlertdPollFailing",
+        "account",
+        Timing(300, 120),
+        "alertd cannot read account {subject}: it is blind there",
+        "Check the network and Twilio's status; alertd keeps trying and judges what it missed once it can see again.",
+    ),
+    "credentials": Kind(
+        "AlertdCredentialsRefused",
+        "account",
+        Timing(0, 120),
+        "Twilio refuses the API key of account {subject}: alertd is blind there",
+        "Check the key in Twilio's console (revoked? other account? suspended?), set the right one and restart alertd.",
+    ),
+    "settling": Kind(
+        "AlertdRoomsNotSettling",
+        "account",
+        Timing(900, 300),
+        "Rooms of account {subject} are not settling in time",
+        "Twilio is slow to summarise; rooms are judged partial after collect.settle_timeout.",
+    ),
+    "records": Kind(
+        "AlertdBadRecords",
+        "account",
+        Timing(0, 3600),
+        "Twilio sends records of account {subject} that alertd cannot read whole",
+        "The rest was read; see the log for the fields, and whether a newer alertd knows them.",
+    ),
+    "lost": Kind(
+        "AlertdRoomsLost",
+        "account",
+        Timing(0, 3600),
+        "Rooms of account {subject} were lost before they could be judged",
+        "Twilio no longer has them (it keeps 7 days); look whether alertd was down or blind for long.",
+    ),
+    "rule": Kind(
+        "AlertdRuleFailing",
+        "failing_rule",
+        Timing(0, 300),
+        "The rule {subject} cannot be judged",
+        "Correct the rule; the other rules go on.",
+    ),
+    "delivery": Kind(
+        "AlertdDeliveryFailing",
+        "integration",
+        Timing(300, 300),
+        "Notifications to {subject} are not getting through",
+        "alertd keeps trying; see `alertd deliveries` for what waits and what the other side answers.",
+    ),
+    "undelivered": Kind(
+        "AlertdNotificationLost",
+        "integration",
+        Timing(0, 300),
+        "A notification to {subject} was given up",
+        "See `alertd deliveries --failed`; after the repair `alertd deliveries retry ID` sends it all the same.",
+    ),
+    "store": Kind(
+        "AlertdStoreFailing",
+        "loop",
+        Timing(0, 300),
+        "alertd cannot use its database in the {subject} loop",
+        "Check disk space, permissions and the server; alertd tries again and loses nothing.",
+    ),
+    "clock": Kind(
+        "AlertdClockSkewed",
+        "account",
+        Timing(600, 600),
+        "alertd's clock and Twilio's (account {subject}) differ",
+        "Synchronise the machine's clock (NTP); windows are judged by it.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ailment:
+    """A trouble as an alert to be: its rule key, labels, annotations, and what this tick finds."""
+
+    rule: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    finding: Finding
+
+
+def ailments(troubles: Iterable[Trouble], now: int, severity: str) -> list[Ailment]:
+    """What the troubles known at `now` come to, ended ones too (so that their alerts can resolve)."""
+    return [_ailment(trouble, KINDS[trouble.kind], now, severity) for trouble in troubles if trouble.since <= now]
+
+
+def _ailment(trouble: Trouble, kind: Kind, now: int, severity: str) -> Ailment:
+    lasts = trouble.until is None or trouble.until > now
+    return Ailment(
+        rule=f"{RULE_PREFIX}{trouble.kind}",
+        labels={"alertname": kind.alert, kind.subject: trouble.subject, "severity": severity},
+        annotations={
+            "summary": kind.summary.format(subject=trouble.subject),
+            "description": f"{trouble.message}. {kind.remedy}",
+        },
+        finding=Finding(timing=kind.timing, holds=lasts, elevated=lasts, why=trouble.message),
+    )

@@ -1,0 +1,132 @@
+"""Who is told of an alert: the tree of routes with its matchers, as in Prometheus Alertmanager."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, cast
+
+Operator = Literal["=", "!=", "=~", "!~"]
+_MATCHER = re.compile(r"""\s*([a-zA-Z_][a-zA-Z0-9_.]*)\s*(=~|!~|!=|=)\s*(?:"((?:[^"\\]|\\.)*)"|([^\s"{},]*))\s*""")
+_ESCAPES = {"n": "\n", '"': '"', "\\": "\\"}
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """One test on one label; a missing label counts as empty, regular expressions are anchored."""
+
+    name: str
+    op: Operator
+    value: str
+    pattern: re.Pattern[str] | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> Matcher:
+        """The matcher written as `name="value"` with `=`, `!=`, `=~` or `!~`; ValueError says what is wrong."""
+        found = _MATCHER.fullmatch(text)
+        if found is None:
+            raise ValueError(f"""{text!r} is not a matcher; write it like severity="page" (or !=, =~, !~)""")
+        name, quoted, bare = found[1], found[3], found[4]
+        op = cast("Operator", found[2])
+        value = bare if quoted is None else re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[0]), quoted)
+        return cls(name, op, value, _anchored(value) if op in ("=~", "!~") else None)
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether the label set passes."""
+        value = labels.get(self.name, "")
+        if self.pattern is not None:
+            return (self.pattern.fullmatch(value) is not None) == (self.op == "=~")
+        return (value == self.value) == (self.op == "=")
+
+    def __str__(self) -> str:
+        escaped = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'{self.name}{self.op}"{escaped}"'
+
+
+def _anchored(value: str) -> re.Pattern[str]:
+    try:
+        return re.compile(value)
+    except re.error as error:
+        raise ValueError(f"{value!r} is not a regular expression: {error}") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A node of the tree, with what it inherits already filled in; durations in seconds."""
+
+    receiver: str
+    group_by: tuple[str, ...] = ()
+    group_by_all: bool = False
+    group_wait: int = 30
+    group_interval: int = 300
+    repeat_interval: int = 14400
+    matchers: tuple[Matcher, ...] = ()
+    continue_: bool = False
+    routes: tuple[Route, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A route with its key: the matchers on the way down, as Alertmanager's `groupKey` begins."""
+
+    key: str
+    route: Route
+
+    def group_labels(self, labels: Mapping[str, str]) -> dict[str, str]:
+        """The labels by which alerts of this route are grouped."""
+        wanted = labels if self.route.group_by_all else self.route.group_by
+        return {name: labels[name] for name in sorted(wanted) if labels.get(name)}
+
+    def group_key(self, labels: Mapping[str, str]) -> str:
+        """The identity of the group an alert with these labels falls into."""
+        return f"{self.key}:{_braced([f'{n}={_quoted(v)}' for n, v in self.group_labels(labels).items()])}"
+
+
+class Tree:
+    """All routes, each at its place."""
+
+    def __init__(self, root: Route) -> None:
+        self.root = root
+        places = list(_places(root, ""))
+        self._places = {id(place.route): place for place in places}
+        self._by_key = {place.key: place for place in places}
+
+    def match(self, labels: Mapping[str, str]) -> list[Place]:
+        """The places that tell of an alert: the deepest that match, the first of siblings unless it continues."""
+        return [self._places[id(route)] for route in _match(self.root, labels)]
+
+    def at(self, key: str) -> Place | None:
+        """The place with this key, None if the tree has it no more."""
+        return self._by_key.get(key)
+
+
+def _match(route: Route, labels: Mapping[str, str]) -> list[Route]:
+    if not all(matcher.matches(labels) for matcher in route.matchers):
+        return []
+    found: list[Route] = []
+    for child in route.routes:
+        below = _match(child, labels)
+        found += below
+        if below and not child.continue_:
+            break
+    return found or [route]
+
+
+def _places(route: Route, above: str, twin: int = 0) -> Iterator[Place]:
+    suffix = f"/{twin}" if twin else ""  # siblings with the same matchers must not share a group
+    key = f"{above}{_braced([str(matcher) for matcher in route.matchers])}{suffix}"
+    yield Place(key, route)
+    seen: dict[tuple[Matcher, ...], int] = {}
+    for child in route.routes:
+        nth = seen.get(child.matchers, 0)
+        seen[child.matchers] = nth + 1
+        yield from _places(child, f"{key}/", nth)
+
+
+def _braced(parts: list[str]) -> str:
+    return "{" + ", ".join(parts) + "}"
+
+
+def _quoted(value: str) -> str:
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'

@@ -1,0 +1,70 @@
+"""Which instants are decided at, and what one tick does to windows and snapshot: what run and replays share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from alertd.engine.counting import SLACK, Windows
+from alertd.engine.decide import Outcome, Policy, Snapshot, decide
+from alertd.engine.records import SettledRoom
+from alertd.engine.windows import MINUTE
+
+
+class Change(NamedTuple):
+    """A settled room that begins (`sign` 1) or ceases (-1, it was replaced) to count at `at`."""
+
+    at: int
+    room: SettledRoom
+    sign: int
+
+
+def next_tick(after: int, upto: int, next_change: int | None, next_flush: int | None) -> int | None:
+    """The next instant after `after` to decide at: a minute, a settling or a group's deadline; None if past `upto`."""
+    candidates = [(after // MINUTE + 1) * MINUTE]
+    candidates += [max(moment, after + 1) for moment in (next_change, next_flush) if moment is not None]
+    soonest = min(candidates)
+    return soonest if soonest <= upto else None
+
+
+def missing_since(windows: Windows, changes: Iterable[Change], now: int) -> int | None:
+    """The minute back to which forgotten rooms must be counted again to judge these changes; None if none need be."""
+    oldest = min((change.room.ended // MINUTE for change in changes if change.sign > 0), default=None)
+    if oldest is None or oldest > now // MINUTE - SLACK:
+        return None
+    return oldest - windows.longest
+
+
+def step(
+    now: int, policy: Policy, windows: Windows, snapshot: Snapshot, changes: Iterable[Change]
+) -> tuple[Outcome, Snapshot]:
+    """Count what became known, decide, forget; the outcome and the snapshot that follows from it."""
+    windows.begin()
+    for change in changes:
+        windows.fold(change.room, change.sign)
+    outcome = decide(now, policy, windows, snapshot)
+    after = applied(snapshot, outcome)
+    windows.forget(now // MINUTE, still_needed(after))
+    return outcome, after
+
+
+def still_needed(snapshot: Snapshot) -> dict[str, int]:
+    """The minute since which each firing alert's group must be kept, to tell whether traffic was judged since."""
+    return {
+        alert.fingerprint: (alert.elevated_at or alert.changed_at) // MINUTE
+        for alert in snapshot.alerts.values()
+        if alert.state == "firing"
+    }
+
+
+def applied(snapshot: Snapshot, outcome: Outcome) -> Snapshot:
+    """The snapshot after an outcome."""
+    gone = set(outcome.gone_groups)
+    groups = {key: group for key, group in snapshot.groups.items() if key not in gone}
+    return msgspec.structs.replace(
+        snapshot,
+        alerts=snapshot.alerts | {alert.fingerprint: alert for alert in outcome.alerts},
+        groups=groups | {group.key: group for group in outcome.groups},
+    )
