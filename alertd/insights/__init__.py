@@ -1,0 +1,1 @@
+"""Twilio's side: asking its Video Log Analyzer for rooms and participants."""

