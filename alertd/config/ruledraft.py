@@ -1,0 +1,210 @@
+"""What one rule means beyond its form: its conditions, the labels it gives, its kind, and its texts.
+
+A draft is judged from the plain data, so that its mistakes are told beside those of form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from alertd.config.annotations import compiled, default_texts, trial
+from alertd.config.forms import label_complaint
+from alertd.config.mistakes import dotted
+from alertd.config.reading import Document, KeyPath, Written
+from alertd.config.ruletables import KINDS, LATER_KINDS, CountTable, RateTable, RuleTable, Shared
+from alertd.engine.conditions import EVERYTHING, Condition, Parsed, both, parse_condition, parse_expression
+from alertd.engine.fields import Field, UnknownFieldError, find_field, label_name
+from alertd.engine.rules import Annotation, Count, Kind, Rate, Rule
+from alertd.errors import Problem
+
+QUIET = {Rate: 900, Count: 14400}
+"""Seconds of quiet before an alert resolves, by kind, where the rule does not say."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """A rule on its way: its place in the document, what its parts mean, and what is wrong or odd about it."""
+
+    document: Document
+    path: KeyPath
+    alert: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    by: tuple[str, ...] = ()
+    among: Condition = EVERYTHING
+    match: Condition = EVERYTHING
+    annotations: dict[str, Annotation] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    notices: list[Problem] = field(default_factory=list)
+
+    @property
+    def key(self) -> str:
+        """What no two rules share: alertname and labels; empty where there is no name."""
+        return Rule(alert=self.alert, kind=Count(at_least=1), labels=self.labels).key if self.alert else ""
+
+    def at(self, *place: str | int) -> KeyPath:
+        """The path in the document of what stands at `place` in the rule."""
+        return (*self.path, *place)
+
+    def wrong(self, path: KeyPath, message: str, *, at_key: bool = False) -> None:
+        """Note a problem with what stands at `path` in the document."""
+        self.problems.append(self.document.problem(path, f"{dotted(path)}: {message}", at_key=at_key))
+
+    def odd(self, path: KeyPath, message: str) -> None:
+        """Note what is allowed at `path` in the document, but may not be meant."""
+        self.notices.append(self.document.problem(path, f"{dotted(path)}: {message}"))
+
+    def rule(self, table: RuleTable, defaults: Shared) -> Rule:
+        """The rule, from a valid table and the file's defaults."""
+        kind = _kind(table)
+        quiet = table.keep_firing_for if table.keep_firing_for is not None else defaults.keep_firing_for
+        place = self.document.problem(self.path, "")
+        return Rule(
+            alert=table.alert,
+            kind=kind,
+            among=self.among,
+            match=self.match,
+            by=self.by,
+            hold_for=table.for_,
+            keep_firing_for=QUIET[type(kind)] if quiet is None else quiet,
+            no_traffic=table.no_traffic,
+            labels=self.labels,
+            annotations=self.annotations | default_texts(kind, str(self.match), self.annotations),
+            source=f"{place.file}:{place.line}",
+        )
+
+
+def draft_rule(document: Document, path: KeyPath, raw: dict[str, Any], defaults: dict[str, Any]) -> Draft:
+    """The draft of the rule in the plain data `raw` at `path`."""
+    draft = Draft(document, path)
+    draft.alert = raw["alert"] if isinstance(raw.get("alert"), str) else ""
+    draft.labels = _texts(defaults, "labels") | _texts(raw, "labels")
+    _judge_kind(draft, raw)
+    _judge_conditions(draft, raw)
+    given = _judge_by(draft, raw, defaults)
+    _judge_labels(draft, raw, given)
+    _judge_annotations(draft, raw, defaults, given)
+    return draft
+
+
+def _kind(table: RuleTable) -> Kind:
+    if isinstance(table.rate, RateTable):
+        return Rate(**table.rate.model_dump())
+    if isinstance(table.count, CountTable):
+        return Count(**table.count.model_dump())
+    return Count(at_least=1)
+
+
+def _judge_kind(draft: Draft, raw: Mapping[str, Any]) -> None:
+    found = [kind for kind in (*KINDS, *LATER_KINDS) if kind in raw]
+    if not found:
+        draft.wrong(draft.path, f"says no kind; write one of {', '.join(KINDS)}")
+    for later in found[1:]:
+        draft.wrong(draft.at(later), f"a rule has one kind, and this one has {found[0]} already", at_key=True)
+
+
+def _judge_conditions(draft: Draft, raw: Mapping[str, Any]) -> None:
+    match, among, when = raw.get("match"), raw.get("among"), raw.get("when")
+    if not match and not when:
+        draft.wrong(draft.path, "needs match or when, else every participant would count against it")
+    if isinstance(among, dict):
+        draft.among = _condition(draft, draft.at("among"), parse_condition(plain(among)))
+    if isinstance(match, dict):
+        draft.match = _condition(draft, draft.at("match"), parse_condition(plain(match)))
+    if isinstance(when, str):
+        draft.match = both(draft.match, _condition(draft, draft.at("when"), parse_expression(when)))
+
+
+def _condition(draft: Draft, path: KeyPath, parsed: Parsed) -> Condition:
+    for mistake in parsed.mistakes:
+        draft.wrong((*path, *mistake.path), mistake.message)
+    for notice in parsed.notices:
+        draft.odd((*path, *notice.path), notice.message)
+    return parsed.condition or EVERYTHING
+
+
+def plain(data: object, *, version: bool = False) -> object:
+    """The data of a condition with its numbers as numbers, but those of version fields as they were written."""
+    if isinstance(data, dict):
+        return {key: plain(value, version=version or _is_version(key)) for key, value in data.items()}
+    if isinstance(data, list):
+        return [plain(item, version=version) for item in data]
+    if isinstance(data, Written):
+        return data.text if version else float(data)
+    return str(data) if version and type(data) is int else data
+
+
+def _is_version(key: str) -> bool:
+    try:
+        return find_field(key).kind == "version"
+    except UnknownFieldError:
+        return False
+
+
+def _judge_by(draft: Draft, raw: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, str]:
+    """The label that each field of `by` gives, with the name of the field."""
+    path = draft.at("by") if "by" in raw or "by" not in defaults else ("defaults", "by")
+    names = raw.get("by", defaults.get("by", ["account"]))
+    given: dict[str, str] = {}
+    for place, name in enumerate(names if isinstance(names, list) else []):
+        found = _by_field(draft, (*path, place), name) if isinstance(name, str) else None
+        if found is None:
+            continue
+        label = label_name(found)
+        if label in given:
+            draft.wrong((*path, place), f'"{name}" gives the label {label} a second time')
+        given[label] = found.name
+    draft.by = tuple(given.values())
+    return given
+
+
+def _by_field(draft: Draft, path: KeyPath, name: str) -> Field | None:
+    try:
+        found = find_field(name)
+    except UnknownFieldError as error:
+        draft.wrong(path, str(error))
+        return None
+    if found.personal:
+        draft.odd(path, f"{name} tells of a person; a pseudonym goes into the label unless [privacy] shows it")
+    return found
+
+
+def _judge_labels(draft: Draft, raw: Mapping[str, Any], given: Mapping[str, str]) -> None:
+    own = _texts(raw, "labels")
+    for name in draft.labels:
+        complaint = label_complaint(name) or _taken(name, given)
+        if complaint:
+            path = draft.at("labels", name) if name in own else ("defaults", "labels", name)
+            draft.wrong(path, complaint, at_key=True)
+
+
+def _taken(name: str, given: Mapping[str, str]) -> str | None:
+    if name == "alertname":
+        return 'the label "alertname" is the name of the alert; leave it out'
+    if name == "account":
+        return 'the label "account" is the Twilio account; call this label something else'
+    return f'the label "{name}" comes from by ({given[name]}); call this one something else' if name in given else None
+
+
+def _judge_annotations(
+    draft: Draft, raw: Mapping[str, Any], defaults: Mapping[str, Any], given: Mapping[str, str]
+) -> None:
+    labels = {"alertname": draft.alert, **draft.labels, **dict.fromkeys(given, "x")}
+    own = _texts(raw, "annotations")
+    for name, source in (_texts(defaults, "annotations") | own).items():
+        complaint = label_complaint(name)
+        if complaint is None:
+            try:
+                draft.annotations[name] = compiled(name, source)
+                complaint = trial(draft.annotations[name], draft.alert, labels)
+            except ValueError as error:
+                complaint = str(error)
+        if complaint:
+            draft.wrong(draft.at("annotations", name) if name in own else ("defaults", "annotations", name), complaint)
+
+
+def _texts(table: Mapping[str, Any], key: str) -> dict[str, str]:
+    """The texts in the table at `key`; whatever else stands there is told elsewhere."""
+    found = table.get(key)
+    return {name: text for name, text in found.items() if isinstance(text, str)} if isinstance(found, dict) else {}
