@@ -12,12 +12,24 @@ import tempfile
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from alertd.engine.conditions import parse_condition
+from alertd.engine.decide import Policy
+from alertd.engine.groups import Integration
+from alertd.engine.records import Participant, Room
+from alertd.engine.routes import Route, Tree
+from alertd.engine.rules import Rate, Rule
+from alertd.errors import NotFoundError
+from alertd.store import Store, open_store
 
 PRISM_VERSION = "5.14.2"  # the newest that runs on Node 20
 OPENAPI = Path(__file__).parent / "data" / "insights_video_openapi.json"
@@ -147,3 +159,122 @@ def postgres_url(postgres_server: str, postgres_sql: Callable[..., None]) -> Ite
     postgres_sql(f"CREATE DATABASE {name}")
     yield make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
     postgres_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+class ManualClock:
+    """A clock that stands still until it is told what time it is; waiting moves it."""
+
+    speed = 1.0
+
+    def __init__(self, now: float) -> None:
+        self.reading = float(now)
+
+    def now(self) -> float:
+        return self.reading
+
+    async def sleep(self, seconds: float) -> None:
+        self.reading += max(0.0, seconds)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Noon of a Monday in March 2026, until a test says otherwise."""
+    return ManualClock(1_772_452_800)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    """An empty store on SQLite."""
+    opened = await open_store(f"sqlite:///{tmp_path / 'alertd.db'}")
+    yield opened
+    await opened.close()
+
+
+class ScriptedTwilio:
+    """An account whose rooms a test writes down: `rooms` by SID, `people` by room SID, `broken` to raise instead."""
+
+    account = "production"
+    clock_skew: float | None = None
+
+    def __init__(self) -> None:
+        self.rooms: dict[str, Room] = {}
+        self.people: dict[str, list[Participant]] = {}
+        self.unlisted: set[str] = set()
+        self.broken: dict[str, Exception] = {}
+        self.faults: Counter[str] = Counter()
+        self.asked: list[str] = []
+
+    def add(self, number: int, *, ended: float | None, failed: int = 0, of: int = 10, **room: Any) -> str:
+        """A room with `of` participants of whom `failed` lost their media; complete unless said otherwise."""
+        sid = f"RM{number:032x}"
+        finished = {"room_status": "completed", "processing_state": "complete", "duration_sec": 600}
+        end = None if ended is None else datetime.fromtimestamp(ended, UTC)
+        start = {} if end is None else {"create_time": end - timedelta(seconds=600)}
+        self.rooms[sid] = Room(room_sid=sid, end_time=end, **(finished | start | room))
+        lost = "media_connection_failed_or_media_activity_ceased"
+        self.people[sid] = [
+            Participant(
+                participant_sid=f"PA{number * 1000 + place:032x}",
+                participant_identity=f"person {place}",
+                media_region="ie1",
+                end_reason=lost if place < failed else None,
+                error_code=53405 if place < failed else None,
+                leave_time=end,
+            )
+            for place in range(of)
+        ]
+        return sid
+
+    async def list_rooms(
+        self, *, created_after: datetime, created_before: datetime | None = None
+    ) -> AsyncIterator[list[Room]]:
+        self._ask("rooms")
+        listed = [room for sid, room in self.rooms.items() if sid not in self.unlisted]
+        fitting = [room for room in listed if room.create_time is None or room.create_time >= created_after]
+        for start in range(0, len(fitting), 50):
+            yield fitting[start : start + 50]
+
+    async def fetch_room(self, room_sid: str) -> Room:
+        self._ask(room_sid)
+        if room_sid not in self.rooms:
+            raise NotFoundError(f"room {room_sid} was not found")
+        return self.rooms[room_sid]
+
+    async def list_participants(self, room_sid: str) -> list[Participant]:
+        self._ask(f"{room_sid}/Participants")
+        return self.people[room_sid]
+
+    def _ask(self, what: str) -> None:
+        self.asked.append(what)
+        if what in self.broken:
+            raise self.broken[what]
+
+
+@pytest.fixture
+def twilio() -> ScriptedTwilio:
+    """A Twilio account without rooms."""
+    return ScriptedTwilio()
+
+
+@pytest.fixture
+def losing_media() -> Callable[..., Rule]:
+    """Makes the rule that counts participants who lost their media; keywords replace its parts."""
+    condition = parse_condition({"error_code": 53405}).condition
+    assert condition is not None
+
+    def make(**parts: Any) -> Rule:
+        return Rule(**({"alert": "MediaLost", "kind": Rate(above=0.05), "match": condition} | parts))
+
+    return make
+
+
+@pytest.fixture
+def policy_of() -> Callable[..., Policy]:
+    """Makes a policy in which one receiver, `oncall`, hears of everything at once."""
+
+    def make(*rules: Rule, **parts: Any) -> Policy:
+        route = Route(receiver="oncall", group_by=("alertname",), group_wait=0)
+        told = {"oncall": (Integration("oncall/webhook[0]"),)}
+        return Policy(**({"rules": rules, "tree": Tree(route), "integrations": told} | parts))
+
+    return make

@@ -1,0 +1,88 @@
+"""Which rooms were listed but are not final, and over which stretches of time each account was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alertd.engine.decide import Sight
+from alertd.engine.settle import OpenRoom
+from alertd.store import turns
+from alertd.store.packing import pack_sid, slices, unpack_sid
+from alertd.store.schema import accounts, open_rooms, sights
+
+
+async def note_open(connection: AsyncConnection, account: str, waiting: Iterable[OpenRoom]) -> None:
+    """Keep these rooms, or what is new about them; when a room was first listed stays as it was."""
+    await turns.take_turn(connection)
+    account_id = (await turns.account_ids(connection, [account]))[account]
+    rows = [_row(account_id, room) for room in waiting]
+    statement = turns.insert(connection, open_rooms)
+    renewed = {name: statement.excluded[name] for name in ("ended", "look_again_at", "why")}
+    if rows:
+        await connection.execute(
+            statement.on_conflict_do_update(index_elements=["account_id", "sid"], set_=renewed), rows
+        )
+
+
+def _row(account_id: int, room: OpenRoom) -> dict[str, object]:
+    return {
+        "account_id": account_id,
+        "sid": pack_sid(room.room_sid),
+        "listed_at": room.listed_at,
+        "ended": room.ended,
+        "look_again_at": room.look_again_at,
+        "why": room.why,
+    }
+
+
+async def drop_open(connection: AsyncConnection, account: str, sids: Sequence[str]) -> None:
+    """Forget rooms that are not waited for any more."""
+    await turns.take_turn(connection)
+    account_id = select(accounts.c.id).where(accounts.c.name == account).scalar_subquery()
+    for part in slices(sids):
+        here = (open_rooms.c.account_id == account_id) & open_rooms.c.sid.in_([pack_sid(sid) for sid in part])
+        await connection.execute(delete(open_rooms).where(here))
+
+
+async def waiting_rooms(connection: AsyncConnection, account: str | None = None) -> tuple[OpenRoom, ...]:
+    """The rooms of one account (or of all) that are not final, by account and in the order of their listing."""
+    query = select(accounts.c.name, open_rooms).join_from(open_rooms, accounts)
+    if account is not None:
+        query = query.where(accounts.c.name == account)
+    found = [
+        OpenRoom(
+            account=row.name,
+            room_sid=unpack_sid(row.sid),
+            listed_at=row.listed_at,
+            ended=row.ended,
+            look_again_at=row.look_again_at,
+            why=row.why,
+        )
+        for row in await connection.execute(query)
+    ]
+    return tuple(sorted(found, key=lambda room: (room.account, room.listed_at, room.room_sid)))
+
+
+async def saw(connection: AsyncConnection, account: str, at: int, gap: int) -> None:
+    """The account was polled at `at`: its latest sight reaches so far, if it ended at most `gap` seconds before."""
+    await turns.take_turn(connection)
+    account_id = (await turns.account_ids(connection, [account]))[account]
+    latest = select(sights).where(sights.c.account_id == account_id).order_by(sights.c.seen_until.desc()).limit(1)
+    row = (await connection.execute(latest)).one_or_none()
+    if row is None or at - row.seen_until > gap:
+        new = sights.insert().values(account_id=account_id, seen_from=at, seen_until=at)
+        await connection.execute(new)
+    elif at > row.seen_until:
+        await connection.execute(update(sights).where(sights.c.id == row.id).values(seen_until=at))
+
+
+async def seen(connection: AsyncConnection) -> tuple[Sight, ...]:
+    """All stretches in which accounts were seen, by account and time."""
+    query = select(accounts.c.name, sights.c.seen_from, sights.c.seen_until).join_from(sights, accounts)
+    found = [
+        Sight(account=name, seen_from=start, seen_until=end) for name, start, end in await connection.execute(query)
+    ]
+    return tuple(sorted(found, key=lambda sight: (sight.account, sight.seen_from)))
