@@ -118,7 +118,7 @@ def _judge_conditions(draft: Draft, raw: Mapping[str, Any]) -> None:
 
 def _condition(draft: Draft, path: KeyPath, parsed: Parsed) -> Condition:
     for mistake in parsed.mistakes:
-        draft.wrong((*path, *mistake.path), mistake.message)
+        draft.wrong((*path, *mistake.path), mistake.message, at_key=mistake.at_key)
     for notice in parsed.notices:
         draft.odd((*path, *notice.path), notice.message)
     return parsed.condition or EVERYTHING

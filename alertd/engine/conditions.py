@@ -102,7 +102,8 @@ class _Reader:
         try:
             found = find_field(key)
         except UnknownFieldError as error:
-            return self.mistake(here, str(error))
+            self.mistakes.append(Mistake(here, str(error), at_key=True))
+            return None
         return self.matcher(found, value, here, depth)
 
     def group(self, word: str, value: object, path: Path, depth: int) -> Condition | None:

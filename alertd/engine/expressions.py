@@ -41,12 +41,14 @@ _SIGNS: dict[type[ast.cmpop], str] = {
 class Mistake:
     """What is wrong, or worth a remark, and where: the keys and indexes that lead to it from the top of the data.
 
-    `column` counts from 1 within the text of an expression; 0 where the value is no expression.
+    `column` counts from 1 within the text of an expression; 0 where the value is no expression. `at_key` says that
+    the last key itself is wrong, not what stands under it.
     """
 
     path: tuple[str | int, ...]
     message: str
     column: int = 0
+    at_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,12 @@ RETENTION = 7 * 86400
 """How long Twilio keeps summaries."""
 
 
+NARROW = 2 * 3600
+"""How far most looks reach back, in seconds: behind the start of nearly all rooms that just ended."""
+WIDE_EVERY = 600
+"""Seconds between looks that reach back over the longest rooms."""
+
+
 @dataclass(frozen=True, slots=True)
 class Open:
     """Not final yet: look again at `look_again_at` (seconds since the epoch); `why` says what is missing.
@@ -83,11 +89,17 @@ def _next_look(now: int, ended: int, settle_timeout: int) -> int:
     return min(now + pause, ended + settle_timeout)
 
 
+def is_wide_due(now: int, wide_at: int | None) -> bool:
+    """Whether this look must reach back over the longest rooms; most rooms are short, so most looks need not."""
+    return wide_at is None or not 0 <= now - wide_at < WIDE_EVERY
+
+
 def stretches(now: int, look_back: int, seen_until: int | None) -> list[Stretch]:
     """The list calls that cover every room that may have ended since `seen_until` (None: never looked).
 
-    Filters work on the start of a room, so each look reaches `look_back` behind the last complete one: a room that
-    ends now may have started a day ago. Nothing older than Twilio keeps is asked for.
+    Filters work on the start of a room, so each look reaches `look_back` behind the last one: a day and more for a
+    wide look, since a room that ends now may have started a day ago, NARROW for those between; what is longer is found
+    by the next wide one. Nothing older than Twilio keeps is asked for.
     """
     last = now if seen_until is None else min(now, seen_until)
     return [Stretch(max(last - look_back, now - RETENTION), None)]

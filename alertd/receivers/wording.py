@@ -25,6 +25,7 @@ CLUES, CLUES_EACH = 5, 2
 DRILL = "This is a drill: nothing is wrong."
 _HARMFUL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 """Controls (a terminal obeys them), marks that turn the direction of text, and halves of characters."""
+_SHORT = frozenset({"Since", "Lasted", "Late", "Seen", "Rooms"})
 _TITLE_LABELS = frozenset({"alertname", "severity"})
 _OWN_ANNOTATIONS = frozenset({"summary", "description", "runbook_url"})
 
@@ -145,15 +146,21 @@ def plain(notification: Notification, external_url: str) -> str:
 
 
 def _plain_story(story: Story, *, alone: bool) -> str:
-    rows = [] if alone else [f"[{story.state}] {story.title}"]
-    rows += [row for row in (story.summary, story.description) if row]
+    if not alone:  # one of several: what it is and how bad, the rest is behind the link
+        known = [fact for fact in story.facts if fact.name in _SHORT]
+        known += [Fact("Example", _plain_clue(clue)) for clue in story.clues[: story.state == "FIRING"]]
+        return "\n".join([f"[{story.state}] {story.title}", story.summary, *_rows([*known, Fact("Open", story.link)])])
+    rows = [row for row in (story.summary, story.description) if row]
     addresses = sorted({f"{clue.error}: {clue.error_url}" for clue in story.clues if clue.error_url})
     known = [*story.facts, Fact("Why", story.why)]
     known += [Fact("" if place else "Evidence", _plain_clue(clue)) for place, clue in enumerate(story.clues)]
     known += [Fact("", address) for address in addresses]
     known += [Fact("Labels", ", ".join(story.labels)), Fact("Runbook", story.runbook or ""), Fact("Open", story.link)]
-    rows += [f"  {fact.name + ':' if fact.name else '':<13}{fact.value}" for fact in known if fact.value]
-    return "\n".join(rows)
+    return "\n".join([*rows, *_rows(known)])
+
+
+def _rows(facts: list[Fact]) -> list[str]:
+    return [f"  {fact.name + ':' if fact.name else '':<13}{fact.value}" for fact in facts if fact.value]
 
 
 def _plain_clue(clue: Clue) -> str:
@@ -268,7 +275,7 @@ def _sample_facts(sample: Sample) -> list[Fact]:
 def _bounds(sample: Sample) -> str:
     if not _is_share(sample):
         return f"; fires from {number(sample.limit)}"
-    lower = f", at least {percent(sample.lower)} beyond chance" if sample.lower is not None else ""
+    lower = f", surely at least {percent(sample.lower)}" if sample.lower is not None else ""
     return f"{lower}; limit {percent(sample.limit)}"
 
 

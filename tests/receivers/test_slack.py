@@ -61,7 +61,7 @@ def test_one_alert_is_told_in_full(make_notification, url):
     assert accepted_by_slack(message)
     for needed in (
         "10.2 % of calls in au1 lost their media connection",
-        "*Seen*\n12 of 118 participants (10.2 %), at least 6.1 % beyond chance; limit 5 %",
+        "*Seen*\n12 of 118 participants (10.2 %), surely at least 6.1 %; limit 5 %",
         "*Rooms*\n7 of 40 affected",
         "*Since*\n2026-03-02 11:43 UTC (25m)",
         "<https://www.twilio.com/docs/api/errors/53405|error 53405>",

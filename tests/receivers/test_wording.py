@@ -47,7 +47,7 @@ def test_a_drill_is_marked_everywhere(make_notification, url):
 def test_a_rate_is_told_with_counts_bound_limit_rooms_people_window_and_completeness(make_notification, url):
     told = facts(make_notification(), url)
     assert told["Since"] == "2026-03-02 11:43 UTC (25m)"
-    assert told["Seen"] == "12 of 118 participants (10.2 %), at least 6.1 % beyond chance; limit 5 %"
+    assert told["Seen"] == "12 of 118 participants (10.2 %), surely at least 6.1 %; limit 5 %"
     assert told["Rooms"] == "7 of 40 affected"
     assert told["Identities"] == "11 affected"
     assert told["Window"] == "1h"

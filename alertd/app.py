@@ -1,0 +1,325 @@
+"""The composition root: builds every part from the configuration, runs the three loops, stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import platform
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import structlog
+from aiohttp import ClientSession, web
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from alertd.clock import Clock
+from alertd.collect import Collector, Look
+from alertd.config import Config, Loaded
+from alertd.deliver import Attempt, Deliverer
+from alertd.engine.counting import Show
+from alertd.engine.decide import Outcome, Policy
+from alertd.engine.fields import Field
+from alertd.engine.groups import Integration
+from alertd.engine.routes import Tree
+from alertd.errors import AlertdError
+from alertd.evaluate import Evaluator
+from alertd.insights.client import InsightsClient, open_session
+from alertd.receivers import Receiver, build
+from alertd.store import Store, open_store
+from alertd.web import build_web
+from alertd.web.metrics import Metrics
+
+log = structlog.get_logger()
+
+STOP_WITHIN = 10.0
+"""Real seconds for what is under way to end after a stop is asked for."""
+TRY_AGAIN = 5.0
+"""Real seconds before a loop that failed as a whole goes on."""
+PRUNE_EVERY = 3600
+
+Turn = Callable[[], Awaitable[float | None]]
+"""One turn of a loop; returns the instant at which it has more to do, None if only a bell can tell."""
+
+
+@dataclass(slots=True)
+class Loop:
+    """A loop by name: turns when its bell rings or when its next instant comes, and outlives what fails in a turn."""
+
+    name: str
+    turn: Turn
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
+    failed_at: float | None = None
+
+
+@dataclass(slots=True)
+class App:
+    """All parts of a daemon, built and connected."""
+
+    config: Config
+    clock: Clock
+    store: Store
+    metrics: Metrics
+    collectors: list[Collector]
+    evaluator: Evaluator
+    deliverer: Deliverer
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    looked: set[str] = field(default_factory=set)
+    address: str = ""
+    _loops: list[Loop] = field(default_factory=list)
+
+    async def once(self) -> list[Look]:
+        """One complete cycle: look at every account, decide, deliver what is due."""
+        looks = list(await asyncio.gather(*(collector.look() for collector in self.collectors)))
+        await self.evaluator.turn()
+        await self.deliverer.settle()
+        return looks
+
+    async def run(self) -> None:
+        """Run until `stopping` is set; what is under way is then finished, or given back."""
+        evaluate = Loop("evaluate", self._evaluate)
+        deliver = Loop("deliver", self.deliverer.turn, self.deliverer.done)
+        looks = [Loop(f"collect {one.account}", self._look_at(one, evaluate.bell)) for one in self.collectors]
+        prune = Loop("prune", self._prune)
+        self._loops = [*looks, evaluate, deliver, prune]
+        scheduler = self._bells({loop.name: loop for loop in looks}, prune)
+        tasks = [asyncio.create_task(self._keep_turning(loop), name=loop.name) for loop in self._loops]
+        scheduler.start()
+        try:
+            await self.stopping.wait()
+        finally:
+            scheduler.shutdown(wait=False)
+            await self._stop(tasks)
+
+    def _bells(self, looks: dict[str, Loop], prune: Loop) -> AsyncIOScheduler:
+        """APScheduler as a clock only: its jobs ring bells, the loops do the work."""
+        settings = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        scheduler = AsyncIOScheduler(timezone=UTC, job_defaults=settings)
+
+        async def ring(loop: Loop) -> None:
+            loop.bell.set()
+
+        for loop, every in [*((loop, self.config.collect.every) for loop in looks.values()), (prune, PRUNE_EVERY)]:
+            seconds = max(0.02, every / self.clock.speed)
+            scheduler.add_job(ring, "interval", args=[loop], seconds=seconds, next_run_time=datetime.now(UTC))
+        return scheduler
+
+    async def _keep_turning(self, loop: Loop) -> None:
+        while not self.stopping.is_set():
+            loop.bell.clear()
+            try:
+                due = await loop.turn()
+            except AlertdError as error:
+                log.error("loop_failed", loop=loop.name, error=str(error))  # noqa: TRY400 - the message says it all
+                await self._wait_out(loop)
+            except Exception:  # whatever else fails, this loop and the others carry on, and it is told
+                log.exception("loop_broke", loop=loop.name)
+                await self._wait_out(loop)
+            else:
+                await self._tell_failure(loop)
+                await self._pause(loop, due)
+
+    async def _wait_out(self, loop: Loop) -> None:
+        """Count a failed turn and give what failed some time, whatever rings meanwhile."""
+        self.metrics.loop_failures.labels(loop.name).inc()
+        loop.failed_at = loop.failed_at or self.clock.now()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), TRY_AGAIN)
+
+    async def _tell_failure(self, loop: Loop) -> None:
+        """Record that a loop had failed, now that the database can be written to again."""
+        if loop.failed_at is None:
+            return
+        now, moment = int(self.clock.now()), datetime.fromtimestamp(loop.failed_at, UTC)
+        with suppress(AlertdError):  # not yet, then: it is tried after the next turn
+            await self.store.trouble(
+                "store", loop.name, f"the {loop.name} loop failed from {moment:%H:%M:%S} UTC on", now
+            )
+            await self.store.clear_trouble("store", loop.name, now + 60)
+            loop.failed_at = None
+
+    async def _pause(self, loop: Loop, due: float | None) -> None:
+        """Wait for the bell, the next instant or the stop."""
+        wait = 3600.0 if due is None else max(0.0, (due - self.clock.now()) / self.clock.speed)
+        waiting = [asyncio.create_task(bell.wait()) for bell in (self.stopping, loop.bell)]
+        await asyncio.wait(waiting, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+
+    def _look_at(self, collector: Collector, evaluate: asyncio.Event) -> Turn:
+        async def turn() -> None:
+            await collector.look()
+            evaluate.set()
+
+        return turn
+
+    async def _evaluate(self) -> float:
+        due = await self.evaluator.turn()
+        self.deliverer.done.set()
+        return due
+
+    async def _prune(self) -> None:
+        removed = await self.store.prune(int(self.clock.now()), self.config.store.keep)
+        if any(removed.values()):
+            log.info("pruned", **removed)
+
+    async def _stop(self, tasks: list[asyncio.Task[None]]) -> None:
+        log.info("stopping")
+        _, late = await asyncio.wait(tasks, timeout=STOP_WITHIN)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        await self.deliverer.drain(STOP_WITHIN)
+        log.info("stopped")
+
+    def note_look(self, look: Look) -> None:
+        """Count a look; a failed one counts as made, because its failure is known."""
+        if look.skipped:
+            return
+        metrics, account = self.metrics, look.account
+        self.looked.add(account)
+        metrics.looks.labels(account, "failed" if look.error else "ok").inc()
+        for state, count in (("settled", look.settled), ("given_up", look.given_up), ("lost", look.lost)):
+            metrics.rooms.labels(account, state).inc(count)
+        metrics.waiting.labels(account).set(look.waiting)
+        if not look.error:
+            metrics.last_look.labels(account).set(self.clock.now())
+            log.info("looked", account=account, listed=look.listed, settled=look.settled, waiting=look.waiting)
+
+    async def missing(self) -> str:
+        """Why alertd is not ready: its database cannot be used, or an account has not been looked at yet."""
+        try:
+            await self.store.ping()
+        except AlertdError as error:
+            return str(error)
+        waiting = [one.account for one in self.collectors if one.account not in self.looked]
+        return f"first look not made yet: {', '.join(waiting)}" if waiting else ""
+
+    async def refresh(self) -> None:
+        """Bring the gauges that mirror the store up to date."""
+        for state, count in (await self.store.outbox_counts()).items():
+            self.metrics.outbox.labels(state).set(count)
+        snapshot = await self.store.snapshot(int(self.clock.now()))
+        for state in ("pending", "firing"):
+            self.metrics.alerts.labels(state).set(sum(alert.state == state for alert in snapshot.alerts.values()))
+        self.metrics.evaluated_until.set(await self.store.evaluated_until() or 0)
+
+
+@asynccontextmanager
+async def built(loaded: Loaded, clock: Clock) -> AsyncIterator[App]:
+    """All parts of a daemon for a configuration and its rules; closed in reverse order, whatever happened."""
+    async with AsyncExitStack() as stack:
+        config, metrics = loaded.config, Metrics()
+        store = await open_store(config.store.url.get_secret_value())
+        stack.push_async_callback(store.close)
+        session = await stack.enter_async_context(open_session())
+        holder = f"{platform.node()}/{hashlib.sha256(str(config.path.absolute()).encode()).hexdigest()[:8]}"
+        receivers = _receivers(config, session)
+        policy = Policy(
+            rules=loaded.rules,
+            tree=Tree(config.route),
+            integrations=_integrations(config, receivers),
+            accounts=tuple(account.name for account in config.accounts),
+        )
+        app = App(
+            config,
+            clock,
+            store,
+            metrics,
+            [],
+            Evaluator(store, policy, clock, shown(config, await store.pseudonym_key()), _judged(metrics)),
+            Deliverer(store, receivers, clock, holder, delivered=_delivered(metrics)),
+        )
+        app.collectors = [_collector(app, account.name, session, holder) for account in config.accounts]
+        yield app
+
+
+def _collector(app: App, name: str, session: ClientSession, holder: str) -> Collector:
+    account = next(one for one in app.config.accounts if one.name == name)
+
+    def observe(kind: str, outcome: str, reason: str, seconds: float) -> None:
+        app.metrics.requests.labels(name, kind, outcome, reason).inc()
+        app.metrics.request_seconds.labels(kind).observe(seconds)
+
+    client = InsightsClient(
+        session,
+        account=name,
+        base_url=account.base_url,
+        api_key=account.api_key.get_secret_value(),
+        api_key_secret=account.api_key_secret.get_secret_value(),
+        clock=app.clock,
+        max_in_flight=app.config.collect.max_in_flight,
+        observe=observe,
+    )
+    collect = app.config.collect
+    return Collector(
+        client,
+        app.store,
+        app.clock,
+        look_back=collect.look_back,
+        settle_timeout=collect.settle_timeout,
+        every=collect.every,
+        holder=holder,
+        looked=app.note_look,
+    )
+
+
+def _receivers(config: Config, session: ClientSession) -> dict[str, Receiver]:
+    """Every integration by its name, `receiver/kind[index]`."""
+    found: dict[str, Receiver] = {}
+    for receiver, integrations in config.receivers.items():
+        seen: dict[str, int] = {}
+        for kind, settings in integrations:
+            nth = seen.setdefault(kind, 0)
+            seen[kind] += 1
+            made = build(kind, settings, session=session, external_url=config.http.address)  # type: ignore[arg-type]
+            found[f"{receiver}/{kind}[{nth}]"] = made
+    return found
+
+
+def _integrations(config: Config, receivers: dict[str, Receiver]) -> dict[str, tuple[Integration, ...]]:
+    return {
+        name: tuple(
+            Integration(full, made.send_resolved) for full, made in receivers.items() if full.rpartition("/")[0] == name
+        )
+        for name in config.receivers
+    }
+
+
+def shown(config: Config, key: bytes) -> Show:
+    """How personal values may be shown: as they are where configured, else as pseudonyms, stable in one store."""
+
+    def show(personal: Field, value: str) -> str:
+        plain = config.privacy.show_identities if "identity" in personal.name else config.privacy.show_room_names
+        return value if plain else f"anon-{hmac.new(key, value.encode(), hashlib.sha256).hexdigest()[:10]}"
+
+    return show
+
+
+def _judged(metrics: Metrics) -> Callable[[Outcome], None]:
+    def judged(outcome: Outcome) -> None:
+        metrics.decisions.inc()
+        for rule in outcome.errors:
+            metrics.rule_failures.labels(rule).inc()
+
+    return judged
+
+
+def _delivered(metrics: Metrics) -> Callable[[Attempt], None]:
+    return lambda attempt: metrics.deliveries.labels(attempt.integration, attempt.result).inc()
+
+
+@asynccontextmanager
+async def served(app: App) -> AsyncIterator[str]:
+    """The app's web page, listening; gives the address it listens on. OSError if the port is taken."""
+    runner = web.AppRunner(build_web(app.metrics, app.missing, app.refresh), access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, app.config.http.host or None, app.config.http.port)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    finally:
+        await runner.cleanup()

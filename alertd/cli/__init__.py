@@ -1,0 +1,187 @@
+"""The command line: arguments in, text and an exit status out; each command imports what it needs when it runs.
+
+Exit status: 0 done; 1 the thing asked about failed; 2 usage or unreadable input.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from alertd import __version__
+
+FILE = click.Path(path_type=Path)
+CONFIG = click.option(
+    "--config",
+    "config",
+    type=FILE,
+    required=True,
+    metavar="FILE",
+    help="The configuration (TOML); see config.example.toml.",
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print machine-readable JSON on standard output.")
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turns alertd's own errors into a message on standard error: wrong input ends with status 2, all else with 1."""
+    from alertd.errors import AlertdError, InputError
+
+    try:
+        yield
+    except InputError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        sys.exit(2)
+    except AlertdError as error:
+        click.echo(f"alertd: {error}", err=True)
+        sys.exit(1)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="alertd %(version)s")
+def alertd() -> None:
+    """Alerts on Twilio Video: polls the Video Log Analyzer, judges settled rooms by your rules, tells who is on call.
+
+    Try `alertd demo` first: it needs no account.
+    """
+
+
+@alertd.command()
+@CONFIG
+@click.option("--once", is_flag=True, help="One complete cycle (collect, evaluate, deliver what is due), then exit.")
+@click.option(
+    "--clock",
+    metavar="URL",
+    help="Live in the time of the simulator at URL instead of the machine's, to rehearse at its speed.",
+)
+def run(config: Path, once: bool, clock: str | None) -> None:
+    """The daemon: collects, evaluates and delivers until SIGTERM or Ctrl-C."""
+    from alertd.cli.run import run_daemon
+
+    with told():
+        sys.exit(run_daemon(config, once=once, clock_url=clock))
+
+
+@alertd.command()
+@click.option("--config", "config", type=FILE, metavar="FILE", help="The configuration to check, with its rules.")
+@click.argument("rules", nargs=-1, type=FILE, metavar="[RULES]...")
+@JSON
+def check(config: Path | None, rules: tuple[Path, ...], as_json: bool) -> None:
+    """Validate a configuration and its rules, or rule files (RULES: files or folders) alone.
+
+    Every problem is a line `file:line:column: message`; notices are not problems. Exit status 1 if there are problems.
+    """
+    from alertd.cli.check import print_check
+
+    with told():
+        sys.exit(print_check(config, rules, as_json=as_json))
+
+
+@alertd.command()
+@click.option("--listen", default="127.0.0.1:9096", show_default=True, metavar="HOST:PORT", help="Where to listen.")
+@click.option(
+    "--scenario", default="clean", show_default=True, metavar="NAME|FILE", help="What happens; --list names them."
+)
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same traffic.")
+@click.option("--speed", default=60.0, show_default=True, type=click.FloatRange(1, 3600), help="Seconds a real second.")
+@click.option("--rooms-per-day", type=click.IntRange(0, 1_000_000), help="Traffic, instead of the scenario's.")
+@click.option("--list", "listing", is_flag=True, help="List the scenarios and exit.")
+def simulate(listen: str, scenario: str, seed: int, speed: float, rooms_per_day: int | None, listing: bool) -> None:
+    """A Video Log Analyzer that behaves like the real one, faults included, for rehearsals and tests."""
+    from alertd.cli.simulate import list_scenarios, run_simulator
+
+    with told():
+        if listing:
+            list_scenarios()
+        else:
+            run_simulator(listen, scenario, seed, speed, rooms_per_day)
+
+
+@alertd.command()
+@click.option("--scenario", default="short-outage", show_default=True, metavar="NAME|FILE", help="What happens.")
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same traffic.")
+@click.option(
+    "--speed", default=120.0, show_default=True, type=click.FloatRange(1, 3600), help="Seconds a real second."
+)
+@click.option("--listen", default="127.0.0.1:0", show_default=True, metavar="HOST:PORT", help="alertd's own address.")
+@click.option("--stay", is_flag=True, help="Go on after the incident is over, until Ctrl-C.")
+def demo(scenario: str, seed: int, speed: float, listen: str, stay: bool) -> None:
+    """An incident from beginning to end in about a minute, with the built-in simulator: no account needed."""
+    from alertd.cli.demo import run_demo
+
+    with told():
+        sys.exit(run_demo(scenario, seed, speed, listen, stay=stay))
+
+
+@alertd.group(invoke_without_command=True)
+@click.option("--config", "config", type=FILE, metavar="FILE", help="The configuration, for the database it names.")
+@click.option("--failed", is_flag=True, help="Only what was given up.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many, newest first.")
+@JSON
+@click.pass_context
+def deliveries(context: click.Context, config: Path | None, failed: bool, limit: int, as_json: bool) -> None:
+    """The outbox: what was sent, to whom, why, and how it went."""
+    from alertd.cli.deliveries import print_deliveries
+
+    context.obj = config
+    if context.invoked_subcommand is None:
+        with told():
+            print_deliveries(_needed(config), failed=failed, limit=limit, as_json=as_json)
+
+
+@deliveries.command()
+@click.argument("id")
+@click.option("--config", "config", type=FILE, metavar="FILE", help="The configuration, for the database it names.")
+@click.pass_obj
+def retry(above: Path | None, config: Path | None, id: str) -> None:  # noqa: A002 - the word users see in --help
+    """Send a notification again that was given up or waits for its next attempt."""
+    from alertd.cli.deliveries import retry_delivery
+
+    with told():
+        sys.exit(retry_delivery(_needed(config or above), id))
+
+
+@alertd.group()
+def db() -> None:
+    """The database: bring its schema up to date, copy it while it is in use."""
+
+
+@db.command()
+@CONFIG
+def upgrade(config: Path) -> None:
+    """Bring the schema up to date (done at every start as well)."""
+    from alertd.cli.database import upgrade_database
+
+    with told():
+        upgrade_database(config)
+
+
+@db.command()
+@CONFIG
+@click.argument("file", type=FILE)
+def backup(config: Path, file: Path) -> None:
+    """Write a consistent copy of the live database to FILE (SQLite; for PostgreSQL use pg_dump)."""
+    from alertd.cli.database import backup_database
+
+    with told():
+        backup_database(config, file)
+
+
+@alertd.command()
+@click.argument("what", type=click.Choice(["config", "rules", "webhook"]))
+def schema(what: str) -> None:
+    """Print a JSON Schema: of the configuration, of rule files (for editors), or of the webhook (for consumers)."""
+    from alertd.cli.schema import print_schema
+
+    print_schema(what)
+
+
+def _needed(config: Path | None) -> Path:
+    if config is None:
+        raise click.UsageError("name the configuration with --config FILE")
+    return config

@@ -1,0 +1,57 @@
+"""`alertd simulate`: serves a scenario, and says how to point alertd at it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+
+import click
+
+from alertd.clock import FastClock
+from alertd.errors import AlertdError
+from alertd.simulator.scenario import Scenario, load_scenario, scenario_names
+from alertd.simulator.server import build_app, serve
+
+KEY, SECRET = "SK" + "5" * 32, "simulated"
+
+
+def list_scenarios() -> None:
+    """Print the scenarios that ship, a line each."""
+    for name in scenario_names():
+        click.echo(f"{name:18} {load_scenario(name).description}")
+
+
+def with_traffic(scenario: Scenario, rooms_per_day: int | None) -> Scenario:
+    """The scenario, with so many rooms a day if that is said."""
+    return scenario if rooms_per_day is None else scenario.model_copy(update={"rooms_per_day": rooms_per_day})
+
+
+def run_simulator(listen: str, scenario: str, seed: int, speed: float, rooms_per_day: int | None) -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdigit():
+        raise AlertdError(f"--listen: {listen} is not HOST:PORT")
+    chosen = with_traffic(load_scenario(scenario), rooms_per_day)
+    asyncio.run(_serve(chosen, host.strip("[]"), int(port), seed, speed))
+
+
+def account_table(address: str) -> str:
+    """The `[[accounts]]` of a configuration that watches the simulator at `address`."""
+    keys = {"name": "simulated", "base_url": address, "api_key": KEY, "api_key_secret": SECRET}
+    return "[[accounts]]\n" + "".join(f'{key} = "{value}"\n' for key, value in keys.items())
+
+
+async def _serve(scenario: Scenario, host: str, port: int, seed: int, speed: float) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    app = build_app(scenario, FastClock(time.time(), speed), {KEY: SECRET}, seed=seed)
+    async with serve(app, host, port) as address:
+        click.echo(f"{scenario.name}: {scenario.description}", err=True)
+        click.echo(
+            f"listening on {address}, {speed:g} seconds a second. To watch it, put into a configuration:", err=True
+        )
+        click.echo(f"\n{account_table(address)}")
+        click.echo(f"and start `alertd run --config FILE --clock {address}`.", err=True)
+        await stopping.wait()

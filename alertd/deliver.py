@@ -1,0 +1,147 @@
+"""Loop 3: claim due notifications from the outbox, send each, mark it sent, put it off or give it up."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Literal, NamedTuple
+
+import structlog
+
+from alertd.clock import Clock
+from alertd.engine.groups import Notification
+from alertd.errors import DeliveryError
+from alertd.receivers import Receiver
+from alertd.store import Claimed, Store
+
+log = structlog.get_logger()
+
+MOST_AT_ONCE = 32
+"""Notifications on their way at the same time."""
+LEASE = 120
+"""Real seconds for which a claimed notification belongs to one alertd; more than any receiver's time-out."""
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0
+"""Seconds between attempts: doubled each time, up to the longest."""
+
+Result = Literal["sent", "again", "failed"]
+
+
+class Attempt(NamedTuple):
+    """How a delivery went, for counting."""
+
+    integration: str
+    result: Result
+
+
+def pause(attempts: int, retry_after: float | None, dice: random.Random) -> float:
+    """Seconds until the next attempt after so many: what the other side asked for, else exponential with jitter."""
+    if retry_after is not None:
+        return min(max(retry_after, 1.0), 3600.0)
+    ceiling = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(attempts, 10))
+    return ceiling * dice.uniform(0.5, 1.0)
+
+
+class Deliverer:
+    """Sends what is due through the receivers' integrations, each by its own name (`oncall/slack[0]`)."""
+
+    def __init__(
+        self,
+        store: Store,
+        receivers: Mapping[str, Receiver],
+        clock: Clock,
+        holder: str,
+        dice: random.Random | None = None,
+        delivered: Callable[[Attempt], None] = lambda _: None,
+    ) -> None:
+        self._store = store
+        self._receivers = receivers
+        self._clock = clock
+        self._holder = holder
+        self._dice = dice or random.Random()
+        self._delivered = delivered
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self.done = asyncio.Event()
+
+    async def turn(self) -> int | None:
+        """Start sending all that is due; returns when more falls due (None: nothing waits).
+
+        A slow receiver keeps only its own notifications waiting: sending goes on while the next turn begins.
+        """
+        room = MOST_AT_ONCE - len(self._under_way)
+        if room > 0:
+            lease = int(LEASE * self._clock.speed)
+            for claimed in await self._store.claim(int(self._clock.now()), self._holder, lease, room):
+                task = asyncio.create_task(self._deliver(claimed), name=f"deliver {claimed.notification.id}")
+                self._under_way[claimed.notification.id] = task
+                task.add_done_callback(partial(self._finished, claimed.notification.id))
+        return await self._store.next_send_at()
+
+    def _finished(self, key: str, _task: asyncio.Task[None]) -> None:
+        self._under_way.pop(key, None)
+        self.done.set()
+
+    async def drain(self, seconds: float) -> None:
+        """Let what is under way end within so many real seconds; give the rest back to the outbox."""
+        tasks = dict(self._under_way)
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks.values(), timeout=seconds)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        await self._store.give_back([key for key, task in tasks.items() if task in late], self._holder)
+
+    async def settle(self) -> None:
+        """Send until nothing more is due now, for a single cycle."""
+        while True:
+            soonest = await self.turn()
+            if self._under_way:
+                await asyncio.wait(list(self._under_way.values()), return_when=asyncio.FIRST_COMPLETED)
+            elif soonest is None or soonest > self._clock.now():
+                return
+
+    async def _deliver(self, claimed: Claimed) -> None:
+        notification = claimed.notification
+        result: Result
+        try:
+            answer = await self._send(notification)
+        except DeliveryError as error:
+            result = await self._not_sent(claimed, error)
+        except Exception as error:  # a receiver that breaks must not take the loop with it; it is tried again
+            log.exception("receiver_broke", integration=notification.integration)
+            broken = DeliveryError(f"{type(error).__name__} inside alertd; see its log", permanent=False)
+            result = await self._not_sent(claimed, broken)
+        else:
+            result = "sent"
+            await self._store.sent(notification.id, self._now(), answer)
+            for kind in ("delivery", "undelivered"):
+                await self._store.clear_trouble(kind, notification.integration, self._now())
+            log.info("notification_sent", id=notification.id, integration=notification.integration, answer=answer)
+        self._delivered(Attempt(notification.integration, result))
+
+    async def _send(self, notification: Notification) -> str:
+        receiver = self._receivers.get(notification.integration)
+        if receiver is None:
+            raise DeliveryError("this receiver is no longer in the configuration", permanent=True)
+        return await receiver.send(notification, self._clock.now())
+
+    async def _not_sent(self, claimed: Claimed, error: DeliveryError) -> Result:
+        notification, now = claimed.notification, self._now()
+        receiver = self._receivers.get(notification.integration)
+        expired = receiver is not None and now - claimed.created_at >= receiver.retry_for
+        final = error.permanent or expired
+        result: Result = "failed" if final else "again"
+        log.error("notification_not_sent", id=notification.id, integration=notification.integration, error=str(error),
+                  result=result, attempts=claimed.attempts + 1)  # fmt: skip
+        if final:
+            await self._store.failed(notification.id, now, str(error))
+        else:
+            send_at = now + pause(claimed.attempts, error.retry_after, self._dice)
+            await self._store.again(notification.id, int(send_at) + 1, now, str(error))
+        await self._store.trouble("undelivered" if final else "delivery", notification.integration, str(error), now)
+        return result
+
+    def _now(self) -> int:
+        return int(self._clock.now())

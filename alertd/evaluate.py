@@ -1,0 +1,100 @@
+"""Loop 2: step decide() over every tick that is due, each committed whole with the notifications it calls for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from alertd.clock import Clock
+from alertd.engine.counting import Show, Windows
+from alertd.engine.decide import Outcome, Policy, Snapshot
+from alertd.engine.ticks import Change, missing_since, next_tick, step, still_needed
+from alertd.engine.windows import MINUTE
+from alertd.store import Store
+
+log = structlog.get_logger()
+Judged = Callable[[Outcome], None]
+
+
+class Evaluator:
+    """Keeps the windows, a cache of the store's rooms, and brings the store's alerts up to the present."""
+
+    def __init__(self, store: Store, policy: Policy, clock: Clock, show: Show, judged: Judged = lambda _: None) -> None:
+        self._store = store
+        self._policy = policy
+        self._clock = clock
+        self._show = show
+        self._judged = judged
+        self._windows: Windows | None = None
+        self._counted_until: int | None = None
+
+    async def turn(self) -> int:
+        """Decide at every instant that is due and not yet decided; returns when the next one comes.
+
+        If anything fails the windows are dropped, so that the next turn begins from what is committed.
+        """
+        try:
+            return await self._turn()
+        except BaseException:
+            self._windows = None
+            raise
+
+    async def _turn(self) -> int:
+        now = int(self._clock.now())
+        until = await self._store.evaluated_until()
+        windows = await self._windows_at(until or 0)
+        snapshot = await self._store.snapshot(now)
+        done = now - 1 if until is None else until  # the first decision of all is about the present
+        while True:
+            tick = next_tick(done, now, await self._store.next_change(until or 0), _next_flush(snapshot))
+            if tick is None:
+                return min((done // MINUTE + 1) * MINUTE, _next_flush(snapshot) or now + MINUTE)
+            changes = await self._changes(windows, until or 0, tick)
+            outcome, snapshot = step(tick, self._policy, windows, snapshot, changes)
+            if not await self._store.commit(outcome, expected=until, until=tick):
+                self._windows = None  # another alertd was faster: begin again from what it wrote
+                return now
+            await self._report(outcome, snapshot, tick)
+            done = until = self._counted_until = tick
+
+    async def _windows_at(self, moment: int) -> Windows:
+        """The windows as they stood at `moment`, from the store unless they are at hand."""
+        if self._windows is not None and self._counted_until == moment:
+            return self._windows
+        snapshot = await self._store.snapshot(moment)
+        windows = Windows(self._policy.rules, self._show)
+        since = min([moment // MINUTE - windows.longest, *still_needed(snapshot).values()])
+        async for batch in self._store.visible(moment, since * MINUTE):
+            for settled in batch:
+                windows.fold(settled)
+        windows.begin()
+        windows.forget(moment // MINUTE, still_needed(snapshot))
+        self._windows, self._counted_until = windows, moment
+        return windows
+
+    async def _changes(self, windows: Windows, after: int, tick: int) -> list[Change]:
+        """What became known by the tick; for rooms that come very late, what was forgotten is counted again first."""
+        changes = await self._store.changes(after, tick)
+        down_to = missing_since(windows, changes, tick)
+        if down_to is not None:
+            async for batch in self._store.visible(after, down_to * MINUTE):
+                windows.recount(batch, down_to)
+            windows.reach(down_to)
+        return changes
+
+    async def _report(self, outcome: Outcome, snapshot: Snapshot, tick: int) -> None:
+        for event in outcome.events:
+            log.info("alert_changed", event_kind=event.event, labels=event.labels, reason=event.reason, at=event.at)
+        for key, message in outcome.errors.items():
+            log.error("rule_failed", rule=key, error=message)
+            await self._store.trouble("rule", key, message, tick)
+        for trouble in snapshot.troubles:
+            lasting = trouble.kind == "rule" and trouble.until is None
+            if lasting and trouble.subject not in outcome.errors:
+                await self._store.clear_trouble("rule", trouble.subject, tick)
+        self._judged(outcome)
+
+
+def _next_flush(snapshot: Snapshot) -> int | None:
+    return min((group.flush_at for group in snapshot.groups.values()), default=None)

@@ -1,0 +1,201 @@
+"""A notification is sent until it is through, in order within its group, and one receiver's trouble is its own."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from alertd.deliver import LONGEST_PAUSE, Deliverer, pause
+from alertd.engine.decide import Outcome
+from alertd.engine.groups import Notification, NotifiedAlert
+from alertd.errors import DeliveryError
+
+
+class ScriptedReceiver:
+    """Answers as told: each item is an answer or an exception; the last one stays."""
+
+    kind = "webhook"
+    send_resolved = True
+    retry_for = 3600
+
+    def __init__(self, *answers: str | Exception) -> None:
+        self.answers = list(answers)
+        self.got: list[str] = []
+        self.gate: asyncio.Event | None = None
+        self.began = asyncio.Event()
+
+    async def send(self, notification: Notification, now: float) -> str:
+        self.got.append(notification.id)
+        self.began.set()
+        if self.gate is not None:
+            await self.gate.wait()
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def notification(name: str, integration: str = "oncall/webhook[0]", group: str = "{}:{}", at: int = 0) -> Notification:
+    alert = NotifiedAlert(fingerprint="f" * 16, status="firing", labels={"alertname": "X"}, annotations={}, starts_at=1)
+    return Notification(
+        id=name,
+        at=at,
+        group_key=group,
+        receiver="oncall",
+        integration=integration,
+        reason="first notification",
+        status="firing",
+        group_labels={},
+        alerts=(alert,),
+    )
+
+
+async def queue(store, clock, *notifications: Notification) -> None:
+    now, before = int(clock.now()), await store.evaluated_until()
+    assert await store.commit(Outcome(notifications=notifications), expected=before, until=max(now, (before or 0) + 1))
+
+
+async def states(store) -> dict[str, str]:
+    return {entry.id: entry.state for entry in await store.deliveries()}
+
+
+async def lasting(store, clock) -> set[str]:
+    return {one.kind for one in (await store.snapshot(int(clock.now()))).troubles if one.until is None}
+
+
+async def until(store, name: str, state: str) -> None:
+    async with asyncio.timeout(30):
+        while (await states(store))[name] != state:  # noqa: ASYNC110 - what is awaited is a row, not an event
+            await asyncio.sleep(0.01)
+
+
+def deliverer(store, clock, **receivers) -> Deliverer:
+    named = {f"oncall/{name}[0]": receiver for name, receiver in receivers.items()}
+    return Deliverer(store, named, clock, "test", random.Random(1))
+
+
+async def test_what_is_due_is_sent_once_and_its_answer_kept(store, clock):
+    receiver = ScriptedReceiver("200 OK")
+    await queue(store, clock, notification("msg_1"))
+    sender = deliverer(store, clock, webhook=receiver)
+    await sender.settle()
+    await sender.settle()
+    assert receiver.got == ["msg_1"]
+    (entry,) = await store.deliveries()
+    assert (entry.state, entry.last_answer, entry.attempts) == ("sent", "200 OK", 1)
+
+
+async def test_a_passing_failure_is_tried_again_under_the_same_id_and_told_meanwhile(store, clock):
+    receiver = ScriptedReceiver(DeliveryError("503", permanent=False), "200 OK")
+    await queue(store, clock, notification("msg_1"))
+    sender = deliverer(store, clock, webhook=receiver)
+    await sender.settle()
+    assert await states(store) == {"msg_1": "queued"}
+    assert await lasting(store, clock) == {"delivery"}
+    clock.reading += 60
+    await sender.settle()
+    assert receiver.got == ["msg_1", "msg_1"]
+    assert await states(store) == {"msg_1": "sent"}
+    assert await lasting(store, clock) == set()
+
+
+async def test_the_wait_the_other_side_asks_for_is_kept(store, clock):
+    receiver = ScriptedReceiver(DeliveryError("429", permanent=False, retry_after=300), "200 OK")
+    await queue(store, clock, notification("msg_1"))
+    sender = deliverer(store, clock, webhook=receiver)
+    await sender.settle()
+    clock.reading += 299
+    await sender.settle()
+    assert len(receiver.got) == 1
+    clock.reading += 2
+    await sender.settle()
+    assert len(receiver.got) == 2
+
+
+async def test_a_refusal_for_good_is_kept_as_failed_told_and_can_be_sent_by_hand(store, clock):
+    receiver = ScriptedReceiver(DeliveryError("404 no such hook", permanent=True), "200 OK")
+    await queue(store, clock, notification("msg_1"))
+    sender = deliverer(store, clock, webhook=receiver)
+    await sender.settle()
+    assert await states(store) == {"msg_1": "failed"}
+    assert await lasting(store, clock) == {"undelivered"}
+    assert await store.retry("msg_1", int(clock.now()))
+    await sender.settle()
+    assert await states(store) == {"msg_1": "sent"}
+    assert await lasting(store, clock) == set()
+
+
+async def test_trying_ends_after_retry_for(store, clock):
+    receiver = ScriptedReceiver(DeliveryError("timeout", permanent=False))
+    await queue(store, clock, notification("msg_1"))
+    sender = deliverer(store, clock, webhook=receiver)
+    for _ in range(100):
+        await sender.settle()
+        clock.reading += 60
+    assert await states(store) == {"msg_1": "failed"}
+    assert 5 < len(receiver.got) < 30
+
+
+async def test_a_group_hears_things_in_order_even_when_the_first_has_to_wait(store, clock):
+    receiver = ScriptedReceiver(DeliveryError("503", permanent=False), "200 OK")
+    await queue(store, clock, notification("msg_1"))
+    await queue(store, clock, notification("msg_2", at=1))
+    sender = deliverer(store, clock, webhook=receiver)
+    await sender.settle()
+    clock.reading += 600
+    await sender.settle()
+    assert receiver.got == ["msg_1", "msg_1", "msg_2"]
+
+
+async def test_a_hanging_receiver_holds_up_no_other(store, clock):
+    slow, quick = ScriptedReceiver("200 OK"), ScriptedReceiver("200 OK")
+    slow.gate = asyncio.Event()
+    await queue(store, clock, notification("msg_1", "oncall/slow[0]"), notification("msg_2", "oncall/quick[0]"))
+    sender = deliverer(store, clock, slow=slow, quick=quick)
+    await sender.turn()
+    await until(store, "msg_2", "sent")
+    await queue(store, clock, notification("msg_3", "oncall/quick[0]", group="{}:other"))
+    clock.reading += 5
+    await sender.turn()
+    await until(store, "msg_3", "sent")
+    assert (await states(store))["msg_1"] == "queued"
+    slow.gate.set()
+    await sender.drain(5)
+    assert (await states(store))["msg_1"] == "sent"
+
+
+async def test_a_stop_gives_back_what_is_under_way(store, clock):
+    stuck = ScriptedReceiver("200 OK")
+    stuck.gate = asyncio.Event()
+    await queue(store, clock, notification("msg_1"))
+    sender = deliverer(store, clock, webhook=stuck)
+    await sender.turn()
+    await stuck.began.wait()
+    await sender.drain(0.05)
+    free = ScriptedReceiver("200 OK")
+    await Deliverer(store, {"oncall/webhook[0]": free}, clock, "the next one").settle()
+    assert free.got == ["msg_1"]
+
+
+async def test_a_receiver_that_breaks_takes_nothing_with_it(store, clock):
+    broken, fine = ScriptedReceiver(KeyError("oops"), "200 OK"), ScriptedReceiver("200 OK")
+    await queue(store, clock, notification("msg_1"), notification("msg_2", "oncall/fine[0]"))
+    sender = deliverer(store, clock, webhook=broken, fine=fine)
+    await sender.settle()
+    assert await states(store) == {"msg_1": "queued", "msg_2": "sent"}
+
+
+async def test_a_receiver_that_was_removed_is_said_to_be(store, clock):
+    await queue(store, clock, notification("msg_1"))
+    await deliverer(store, clock).settle()
+    (entry,) = await store.deliveries(failed=True)
+    assert "no longer in the configuration" in (entry.last_answer or "")
+
+
+def test_pauses_grow_are_spread_and_have_an_end():
+    dice = random.Random(7)
+    for attempts in range(40):
+        ceiling = min(LONGEST_PAUSE, 5 * 2**attempts)
+        assert ceiling / 2 <= pause(attempts, None, dice) <= ceiling
+    assert pause(3, 42.0, dice) == 42.0
+    assert pause(3, 10**9, dice) == 3600.0

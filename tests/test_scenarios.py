@@ -1,0 +1,88 @@
+"""The whole daemon, with the rules that ship, against the simulator: incidents are found, calm is left alone.
+
+Simulator and daemon share a clock that the test moves minute by minute, so that nothing depends on the machine's speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from alertd.app import App, built
+from alertd.config import load
+from alertd.simulator.scenario import load_scenario
+from alertd.simulator.server import build_app, serve
+
+KEY = "SK" + "5" * 32
+RULES = Path(__file__).parent.parent / "rules"
+CONFIG = """
+[[accounts]]
+name = "simulated"
+base_url = "{twilio}"
+api_key = "{key}"
+api_key_secret = "simulated"
+[rules]
+paths = ["{rules}"]
+[route]
+receiver = "nobody"
+group_by = ["alertname"]
+[[receivers]]
+name = "nobody"
+"""
+Living = Callable[[str], AbstractAsyncContextManager[Callable[[int], object]]]
+
+
+@pytest.fixture
+def living(tmp_path: Path, clock) -> Living:
+    """A daemon that watches a scenario; what it gives lets so many minutes pass and returns the daemon."""
+
+    @asynccontextmanager
+    async def live(scenario: str) -> AsyncIterator[Callable[[int], object]]:
+        async with serve(build_app(load_scenario(scenario), clock, {KEY: "simulated"}, seed=3)) as twilio:
+            path = tmp_path / "alertd.toml"
+            path.write_text(CONFIG.format(twilio=twilio, key=KEY, rules=RULES))
+            async with built(load(path), clock) as app:
+                await app.once()
+
+                async def pass_minutes(minutes: int) -> App:
+                    for _ in range(minutes):
+                        clock.reading += 60
+                        await app.once()
+                    return app
+
+                yield pass_minutes
+
+    return live
+
+
+async def happened(app: App) -> list[tuple[str, str, str]]:
+    """What changed: the event, the alertname, and the region where there is one."""
+    events = await app.store.events()
+    return [(one.event, one.labels["alertname"], one.labels.get("media_region", "")) for one in events]
+
+
+async def test_a_regional_outage_is_found_in_its_region_and_resolves(living):
+    async with living("short-outage") as pass_minutes:
+        seen = await happened(await pass_minutes(40))
+        assert ("firing", "MediaConnectionFailing", "ie1") in seen
+        assert {region for _, _, region in seen} <= {"ie1", ""}
+        seen = await happened(await pass_minutes(130))
+        assert ("resolved", "MediaConnectionFailing", "ie1") in seen
+        assert seen.count(("firing", "MediaConnectionFailing", "ie1")) == 1, "one incident, one page"
+
+
+async def test_one_big_room_in_trouble_is_no_trouble_of_the_fleet(living):
+    async with living("big-room-storm") as pass_minutes:
+        assert await happened(await pass_minutes(100)) == []
+
+
+async def test_api_trouble_blinds_alertd_for_a_while_which_it_says_and_takes_back(living):
+    async with living("api-trouble") as pass_minutes:
+        app = await pass_minutes(36)
+        assert ("firing", "AlertdCredentialsRefused", "") in await happened(app)
+        seen = await happened(await pass_minutes(20))
+        assert ("resolved", "AlertdCredentialsRefused", "") in seen
+        assert all(name.startswith("Alertd") for _, name, _ in seen)
