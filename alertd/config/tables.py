@@ -118,8 +118,8 @@ class Store(Table):
     @field_validator("keep")
     @classmethod
     def _check_keep(cls, value: int) -> int:
-        if value < 86400:
-            raise ValueError("must be at least 1d")
+        if value < 8 * 86400:
+            raise ValueError("must be at least 8d: what Twilio still lists (7 days) must be known to have been counted")
         return value
 
 

@@ -54,8 +54,8 @@ def test_a_check_is_told_to_machines_as_json(config_file, config_text, tmp_path)
 
 def test_no_rule_may_look_back_further_than_history_is_kept(config_file, config_text):
     rules = "rules:\n  - {alert: Slow, when: error, count: {at_least: 5, over: 10d}}\n"
-    path = config_file(config_text + '[store]\nkeep = "7d"\n', rules)
-    with pytest.raises(InputError, match=r"one\.yaml:2:1: Slow looks back 10d, but store.keep is 7d"):
+    path = config_file(config_text + '[store]\nkeep = "8d"\n', rules)
+    with pytest.raises(InputError, match=r"one\.yaml:2:1: Slow looks back 10d, but store.keep is 8d"):
         load(path)
 
 
