@@ -189,13 +189,16 @@ class App:
             log.info("looked", account=account, listed=look.listed, settled=look.settled, waiting=look.waiting)
 
     async def missing(self) -> str:
-        """Why alertd is not ready: its database cannot be used, or an account has not been looked at yet."""
+        """Why alertd is not ready: its database or a loop fails, or an account has not been looked at yet."""
         try:
             await self.store.ping()
         except AlertdError as error:
             return str(error)
+        failing = [f"the {loop.name} loop fails, see the log" for loop in self._loops if loop.failed_at is not None]
         waiting = [one.account for one in self.collectors if one.account not in self.looked]
-        return f"first look not made yet: {', '.join(waiting)}" if waiting else ""
+        if waiting:
+            failing.append(f"first look not made yet: {', '.join(waiting)}")
+        return "; ".join(failing)
 
     async def refresh(self) -> None:
         """Bring the gauges that mirror the store up to date."""

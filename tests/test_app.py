@@ -26,7 +26,6 @@ name = "simulated"
 base_url = "{twilio}"
 api_key = "{key}"
 api_key_secret = "simulated"
-{more}
 [store]
 url = "sqlite:///alertd.db?timeout=0.2"
 [rules]
@@ -103,6 +102,7 @@ async def test_a_locked_database_stops_no_loop_and_is_told_afterwards(app, tmp_p
             return failures(app) >= 1
 
         await eventually(failed)
+        assert "loop fails" in await app.missing()
         other.execute("ROLLBACK")
 
     async def told() -> bool:
