@@ -5,6 +5,8 @@
 
 Law: an alert leaves `firing` only when it was seen not to be elevated for `keep_firing_for` on end, while alertd could
 see, and (for rates) traffic was judged meanwhile. No data is not recovery.
+
+Patience is measured in whole minutes: there is a tick at each of them, so that other ticks in between change nothing.
 """
 
 from __future__ import annotations
@@ -16,16 +18,19 @@ import msgspec
 
 from alertd.engine.durations import format_duration
 from alertd.engine.rules import Sample
-from alertd.engine.windows import Evidence
+from alertd.engine.windows import MINUTE, Evidence
 
 State = Literal["inactive", "pending", "firing", "resolved"]
+ONE_PIECE = 900
+"""Seconds in which late news of one alert is one piece of news: after downtime rooms come in many portions."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One alert: labels, annotations and where it stands; instants in seconds since the epoch.
 
-    `floor` is the moment of recovery: windows of this alert never reach back to it or before. `late` marks what was
-    over before alertd learned of it; its `starts_at` and `ends_at` are then the stretch in which the rule held.
+    `elevated_at` is the last whole minute at which trouble is known to have gone on. `floor` is the moment of recovery:
+    windows of this alert never reach back to it or before. `late` marks what was over before alertd learned of it; its
+    `starts_at` and `ends_at` are then the stretch in which the rule held. Both stay until it fires again.
     """
 
     fingerprint: str
@@ -45,6 +50,10 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_seen: int | None = None
     reason: str = ""
     changed_at: int = 0
+
+    def told_late(self, now: int) -> bool:
+        """Whether alertd learned at `now` of trouble that is over."""
+        return self.late and self.state == "resolved" and self.changed_at == now
 
 
 def fingerprint(labels: Mapping[str, str]) -> str:
@@ -83,15 +92,15 @@ class Timing(NamedTuple):
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What one tick found about one alert.
 
-    `traffic` says whether enough was judged since it was last elevated; `blind` that its account could not be seen;
-    `gone` names why it is no longer judged at all (its rule was removed).
+    `elevated_at` is the last moment at which trouble went on, as far as this tick knows; `traffic` says whether enough
+    was judged since it was last elevated; `blind` why it cannot be judged now, and `gone` why it never will be again.
     """
 
     timing: Timing
     holds: bool
-    elevated: bool
+    elevated_at: int | None = None
     traffic: bool = True
-    blind: bool = False
+    blind: str = ""
     gone: str = ""
     sample: Sample | None = None
     evidence: tuple[Evidence, ...] = ()
@@ -102,18 +111,30 @@ def signal(alert: Alert, finding: Finding, now: int) -> tuple[Signal, str]:
     """What the finding means to an alert in its state, with the reason in words."""
     if alert.state != "firing":
         if not finding.holds:
-            return "clear", "no longer holds"
-        waited = now - alert.active_at if alert.state == "pending" and alert.active_at is not None else 0
-        return ("held" if waited >= finding.timing.hold_for else "holds"), finding.why
+            return "clear", finding.gone or "no longer holds"
+        active_at = alert.active_at if alert.state == "pending" else None
+        held = _waited(active_at, now) >= finding.timing.hold_for
+        return ("held" if held else "holds"), finding.why
     if finding.gone:
         return "recovered", finding.gone
     if finding.blind:
-        return "elevated", "not known to have recovered: its account could not be seen"
-    return ("elevated", finding.why) if finding.elevated else _calm(alert, finding, now)
+        return "elevated", f"not known to have recovered: {finding.blind}"
+    return ("elevated", finding.why) if _goes_on(alert, finding, now) else _calm(alert, finding, now)
+
+
+def _goes_on(alert: Alert, finding: Finding, now: int) -> bool:
+    """Whether trouble goes on in this very minute, or is now known to have gone on for longer than was known."""
+    latest = finding.elevated_at
+    return latest is not None and (latest >= now - now % MINUTE or latest > (alert.elevated_at or 0))
+
+
+def _waited(since: int | None, now: int) -> int:
+    """Seconds from `since` to the last whole minute."""
+    return 0 if since is None else max(0, now - now % MINUTE - since)
 
 
 def _calm(alert: Alert, finding: Finding, now: int) -> tuple[Signal, str]:
-    quiet = now - (alert.elevated_at or now)
+    quiet = _waited(alert.elevated_at, now)
     if quiet < finding.timing.keep_firing_for:
         return "calm", f"quiet for {format_duration(quiet)} of {format_duration(finding.timing.keep_firing_for)}"
     if finding.traffic:
@@ -133,7 +154,7 @@ def advance(alert: Alert, finding: Finding, now: int) -> Alert:
         return _moved(alert, finding, state, now, why)
     changes: dict[str, object] = {"reason": why}
     if meaning == "elevated":
-        changes["elevated_at"] = now
+        changes["elevated_at"] = now - now % MINUTE if finding.blind else finding.elevated_at
     if finding.holds:
         changes |= _seen(alert, finding)
     return msgspec.structs.replace(alert, **changes)
@@ -141,14 +162,15 @@ def advance(alert: Alert, finding: Finding, now: int) -> Alert:
 
 def _moved(alert: Alert, finding: Finding, state: State, now: int, why: str) -> Alert:
     changes: dict[str, object] = {"state": state, "reason": why, "changed_at": now}
+    minute = now - now % MINUTE
     if state == "pending":
         changes |= {"active_at": now, **_fresh(finding)}
     elif state == "firing":
         active = alert.active_at if alert.state == "pending" else now
-        changes |= {"active_at": active, "starts_at": now, "ends_at": None, "elevated_at": now, "late": False}
+        changes |= {"active_at": active, "starts_at": now, "ends_at": None, "elevated_at": minute, "late": False}
         changes |= _fresh(finding)
     elif state == "resolved":
-        changes |= {"ends_at": now, "active_at": None, "floor": max(alert.floor, alert.elevated_at or now)}
+        changes |= {"ends_at": now, "active_at": None, "floor": max(alert.floor, alert.elevated_at or minute)}
     else:
         changes |= {"active_at": None}
     return msgspec.structs.replace(alert, **changes)
@@ -157,6 +179,8 @@ def _moved(alert: Alert, finding: Finding, state: State, now: int, why: str) -> 
 def over(alert: Alert, stretch: tuple[int, int], finding: Finding, now: int, why: str) -> Alert:
     """The alert after learning that its rule held in a stretch (seconds, from and to) that had passed unseen."""
     start, end = stretch
+    if alert.late and alert.state == "resolved" and now - alert.changed_at < ONE_PIECE:
+        start = min(start, alert.starts_at or start)
     return msgspec.structs.replace(
         alert,
         state="resolved",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,15 +12,17 @@ import msgspec
 from alertd.engine import rules as kinds
 from alertd.engine.alerts import Alert, Finding, Timing, advance, fingerprint, over
 from alertd.engine.counting import GroupWindow, Windows
-from alertd.engine.groups import Group, Integration, Notification, flush, joined
-from alertd.engine.health import RULE_PREFIX, Trouble, ailments
+from alertd.engine.groups import Group, Integration, Notification, flush, joined, settled_in
+from alertd.engine.health import KINDS, RULE_PREFIX, Trouble, ailments
 from alertd.engine.routes import Tree
 from alertd.engine.rules import Rule, Sample
 from alertd.engine.settle import OpenRoom
-from alertd.engine.windows import MINUTE, Evidence, Series
+from alertd.engine.windows import MINUTE
 
 BLIND_AFTER = 600
 """Seconds without a complete look at an account after which nothing counts as recovered there."""
+SHOWN = 5
+"""Participants that an alert shows as evidence."""
 
 
 class Sight(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +83,7 @@ class Policy:
 
 @dataclass(slots=True)
 class _Tick:
-    """The working copy of one decision."""
+    """The working copy of one decision; `judged` are the fingerprints of all groups that rules have."""
 
     now: int
     policy: Policy
@@ -88,12 +91,14 @@ class _Tick:
     snapshot: Snapshot
     alerts: dict[str, Alert]
     groups: dict[str, Group]
+    waiting: dict[str, list[int]]
+    errors: dict[str, str]
+    judged: set[str] = field(default_factory=set)
     changed: dict[str, Alert] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
     gone: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     notifications: list[Notification] = field(default_factory=list)
-    errors: dict[str, str] = field(default_factory=dict)
 
     @property
     def minute(self) -> int:
@@ -107,7 +112,10 @@ def decide(now: int, policy: Policy, windows: Windows, snapshot: Snapshot) -> Ou
     Total and without side effects: the same arguments give the same outcome, and nothing passed in is changed. A rule
     that fails is an entry in `errors`; its alerts stay as they are and all other rules are judged.
     """
-    tick = _Tick(now, policy, windows, snapshot, dict(snapshot.alerts), dict(snapshot.groups))
+    waiting = _waiting(snapshot.open_rooms, now)
+    tick = _Tick(
+        now, policy, windows, snapshot, dict(snapshot.alerts), dict(snapshot.groups), waiting, dict(windows.faults)
+    )
     for rule in policy.rules:
         _judge_rule(tick, rule)
     _judge_orphans(tick)
@@ -125,107 +133,139 @@ def decide(now: int, policy: Policy, windows: Windows, snapshot: Snapshot) -> Ou
     )
 
 
+def _waiting(open_rooms: Iterable[OpenRoom], now: int) -> dict[str, list[int]]:
+    """The minutes in which rooms ended that are known but not settled, by account, in order."""
+    found: dict[str, list[int]] = {}
+    for room in open_rooms:
+        if room.ended is not None and room.listed_at <= now:
+            found.setdefault(room.account, []).append(room.ended // MINUTE)
+    return {account: sorted(minutes) for account, minutes in found.items()}
+
+
 def _judge_rule(tick: _Tick, rule: Rule) -> None:
-    try:
-        for group in tick.windows.groups(rule):
-            _judge_group(tick, rule, group)
-    except Exception as error:  # noqa: BLE001 - one poisoned rule must not stop the others; it is reported by name
-        tick.errors[rule.key] = f"{type(error).__name__}: {error}"
     if tick.windows.refused(rule):
         tick.errors.setdefault(rule.key, f"more than {rule.max_groups} combinations of {', '.join(rule.by)}")
+    for group in tick.windows.groups(rule):
+        if group.fingerprint in tick.judged:
+            tick.errors.setdefault(rule.key, "another rule gives its alerts the same labels; the first one counts")
+            continue
+        tick.judged.add(group.fingerprint)
+        _judge_group(tick, rule, group)
 
 
 def _judge_group(tick: _Tick, rule: Rule, group: GroupWindow) -> None:
-    before = tick.alerts.get(group.fingerprint) or Alert(
-        fingerprint=group.fingerprint, rule=rule.key, labels=group.labels
-    )
+    """Move the alert of one group; what fails is an error of the rule and leaves the alert as it is."""
+    try:
+        before = tick.alerts.get(group.fingerprint)
+        if before is None:
+            before = Alert(fingerprint=group.fingerprint, rule=rule.key, labels=group.labels)
+        _judge(tick, rule, group, before)
+    except Exception as error:  # noqa: BLE001 - one poisoned rule must not stop the others; it is reported by name
+        tick.errors[rule.key] = f"{type(error).__name__}: {error}"
+
+
+def _judge(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> None:
     idle = before.state in ("inactive", "resolved")
     if idle and not group.series.matched:
         return
-    floor = before.floor // MINUTE
-    verdict = kinds.judge(rule.kind, group.series, tick.minute, floor)
-    if idle and not verdict.holds:
-        _judge_past(tick, rule, group, before)
+    view = kinds.judge(rule.kind, group.series, tick.minute, before.floor // MINUTE)
+    if before.state != "firing" and not view.holds and _judge_past(tick, rule, group, before):
         return
-    _record(tick, before, advance(before, _finding(tick, rule, group, before, verdict), tick.now), rule)
+    if view.holds or not idle:
+        _record(tick, before, advance(before, _finding(tick, rule, group, before, view), tick.now), rule)
 
 
-def _finding(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert, verdict: kinds.Verdict) -> Finding:
-    floor, since = before.floor // MINUTE, (before.elevated_at or tick.now) // MINUTE
-    sample = msgspec.structs.replace(
-        verdict.sample, settled_share=_settled_share(tick, group.labels.get("account"), verdict.sample)
-    )
-    return Finding(
+def _judge_past(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> bool:
+    """Tell what held unseen, if anything did: late rooms are judged as they would have been then."""
+    floor = before.floor // MINUTE
+    past = kinds.judge_past(rule.kind, group.series, tick.minute, group.fresh, floor, rule.hold_for)
+    if past is None:
+        return False
+    finding = _finding(tick, rule, group, before, past.worst)
+    why = f"held unseen for {past.minutes} min: {finding.why}"
+    _record(tick, before, over(before, (past.first * MINUTE, past.last * MINUTE), finding, tick.now, why), rule)
+    return True
+
+
+def _finding(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert, view: kinds.View) -> Finding:
+    series, account = group.series, group.labels.get("account")
+    sample = kinds.sample_of(rule.kind, series, view, _settled_share(tick, account, view.after, view.upto))
+    seen = Finding(
         timing=Timing(rule.hold_for, rule.keep_firing_for, rule.no_traffic),
-        holds=verdict.holds,
-        elevated=kinds.elevated(rule.kind, group.series, tick.minute, floor),
-        traffic=kinds.traffic_judged(rule.kind, group.series, since, tick.minute),
-        blind=_blind(tick, group.labels.get("account")),
+        holds=view.holds,
         sample=sample,
-        evidence=_evidence(group.series, sample, tick.minute),
+        evidence=series.evidence(view.after, view.upto, SHOWN),
         why=kinds.describe(rule.kind, sample),
     )
-
-
-def _evidence(series: Series, sample: Sample, minute: int) -> tuple[Evidence, ...]:
-    """The most recent matches inside the window that decided."""
-    upto = minute - sample.position // MINUTE
-    after = upto - sample.window // MINUTE
-    inside = [item for item in series.evidence if after < item.ended // MINUTE <= upto]
-    return tuple(reversed(inside[-5:]))
-
-
-def _judge_past(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> None:
-    """Tell what held unseen: rooms that came to be known only now are judged as they would have been then."""
-    oldest = tick.windows.fresh_minute(rule, group)
-    if oldest is None:
-        return
-    past = kinds.judge_past(rule.kind, group.series, tick.minute, oldest, before.floor // MINUTE, rule.hold_for)
-    if past is None:
-        return
-    finding = _finding(tick, rule, group, before, kinds.Verdict(True, past.sample))
-    why = f"held unseen for {past.minutes} min: {finding.why}"
-    after = over(before, (past.first * MINUTE, past.last * MINUTE), finding, tick.now, why)
-    _record(tick, before, after, rule)
+    if before.state != "firing":
+        return seen
+    latest = kinds.elevated(rule.kind, series, tick.minute, before.floor // MINUTE)
+    since = (before.elevated_at or tick.now) // MINUTE
+    return msgspec.structs.replace(
+        seen,
+        elevated_at=None if latest is None else latest * MINUTE,
+        traffic=kinds.traffic_judged(rule.kind, series, since, tick.minute),
+        blind=_blind(tick, rule, group, account),
+    )
 
 
 def _judge_orphans(tick: _Tick) -> None:
     """Alerts that are still on while their group has been forgotten, or their rule removed."""
     rules = {rule.key: rule for rule in tick.policy.rules}
-    seen = {group.fingerprint for rule in tick.policy.rules for group in tick.windows.groups(rule)}
     for before in list(tick.alerts.values()):
-        if before.state not in ("pending", "firing") or before.fingerprint in seen:
+        if before.state not in ("pending", "firing") or before.fingerprint in tick.judged:
             continue
         if before.rule.startswith(RULE_PREFIX):
             continue
         rule = rules.get(before.rule)
         if rule is None:
-            gone = Finding(timing=Timing(), holds=False, elevated=False, gone="its rule was removed")
-            _record(tick, before, advance(before, gone, tick.now), None)
+            _record(tick, before, advance(before, _gone("its rule was removed"), tick.now), None)
         else:
             _judge_group(tick, rule, GroupWindow(before.labels, before.fingerprint, tick.minute))
 
 
+def _gone(why: str) -> Finding:
+    return Finding(timing=Timing(), holds=False, gone=why)
+
+
 def _judge_health(tick: _Tick) -> None:
-    for ailment in ailments(tick.snapshot.troubles, tick.now, tick.policy.health_severity):
+    """What alertd says about itself; nothing more about what has left the configuration."""
+    known = [trouble for trouble in tick.snapshot.troubles if _concerns(tick.policy, trouble)]
+    told = set()
+    for ailment in ailments(known, tick.now, tick.policy.health_severity):
         mark = fingerprint(ailment.labels)
+        told.add(mark)
         before = tick.alerts.get(mark) or Alert(fingerprint=mark, rule=ailment.rule, labels=ailment.labels)
         after = advance(before, ailment.finding, tick.now)
         if after is not before:
             _keep(tick, before, msgspec.structs.replace(after, annotations=ailment.annotations))
+    for before in list(tick.alerts.values()):
+        alive = before.state in ("pending", "firing") and before.rule.startswith(RULE_PREFIX)
+        if alive and before.fingerprint not in told:
+            _record(tick, before, advance(before, _gone("it is no longer known to be in trouble"), tick.now), None)
+
+
+def _concerns(policy: Policy, trouble: Trouble) -> bool:
+    """Whether the account or integration in trouble is still configured; other troubles always count."""
+    subject = KINDS[trouble.kind].subject
+    if subject == "account":
+        return trouble.subject in policy.accounts
+    if subject == "integration":
+        return any(trouble.subject == one.name for told in policy.integrations.values() for one in told)
+    return True
 
 
 def _record(tick: _Tick, before: Alert, after: Alert, rule: Rule | None) -> None:
     if after is before:
         return
-    if rule is not None and (after.sample is not before.sample or after.state != before.state):
+    if rule is not None and (after.sample != before.sample or not before.annotations):
         after = msgspec.structs.replace(after, annotations=_annotations(tick, rule, after))
     _keep(tick, before, after)
 
 
 def _keep(tick: _Tick, before: Alert, after: Alert) -> None:
     tick.alerts[after.fingerprint] = tick.changed[after.fingerprint] = after
-    late = after.late and after.changed_at == tick.now
+    late = after.told_late(tick.now)
     if late or (after.state != before.state and "firing" in (after.state, before.state)):
         tick.events.append(
             Event(
@@ -250,7 +290,7 @@ def _annotations(tick: _Tick, rule: Rule, alert: Alert) -> dict[str, str]:
     for name, render in rule.annotations.items():
         try:
             texts[name] = render(variables)
-        except ValueError as error:
+        except Exception as error:  # noqa: BLE001 - a text that fails must not keep the alert from being told
             texts[name] = f"(the template of {name} failed: {error})"
             tick.errors[rule.key] = f"annotation {name}: {error}"
     return texts
@@ -258,20 +298,21 @@ def _annotations(tick: _Tick, rule: Rule, alert: Alert) -> dict[str, str]:
 
 def _join_groups(tick: _Tick) -> None:
     for alert in tick.alerts.values():
-        told_late = alert.late and alert.changed_at == tick.now and alert.fingerprint in tick.changed
-        if alert.state == "firing" or told_late:
+        if alert.state == "firing" or (alert.told_late(tick.now) and alert.fingerprint in tick.changed):
             for group in joined(tick.groups, tick.policy.tree, alert, tick.now):
                 tick.groups[group.key] = group
                 tick.touched.add(group.key)
 
 
 def _flush_groups(tick: _Tick) -> None:
-    for group in [group for group in tick.groups.values() if group.flush_at <= tick.now]:
+    due = [group for group in tick.groups.values() if group.flush_at <= tick.now]
+    for group in sorted(due, key=lambda group: (group.flush_at, group.key)):
         place = tick.policy.tree.at(group.route)
         after: Group | None = None
         if place is not None:
-            integrations = tick.policy.integrations.get(group.receiver, ())
-            after, notifications = flush(group, place.route, tick.alerts, integrations, tick.now)
+            today = settled_in(group, tick.policy.tree, tick.alerts)
+            integrations = tick.policy.integrations.get(today.receiver, ())
+            after, notifications = flush(today, place.route, tick.alerts, integrations, tick.now)
             tick.notifications += notifications
         if after is None:
             del tick.groups[group.key]
@@ -281,10 +322,14 @@ def _flush_groups(tick: _Tick) -> None:
             tick.touched.add(group.key)
 
 
-def _blind(tick: _Tick, account: str | None) -> bool:
-    """Whether an account (None: any of them) has not been seen for so long that quiet means nothing."""
+def _blind(tick: _Tick, rule: Rule, group: GroupWindow, account: str | None) -> str:
+    """Why quiet means nothing in this group just now; empty if it does."""
     watched = tick.policy.accounts if account is None else (account,)
-    return any(not _seen(tick, name) for name in watched if name in tick.policy.accounts)
+    if any(not _seen(tick, name) for name in watched if name in tick.policy.accounts):
+        return "its account could not be seen"
+    if group.fingerprint not in tick.judged and tick.windows.refused(rule):
+        return "its rule has too many groups to count it"
+    return ""
 
 
 def _seen(tick: _Tick, account: str) -> bool:
@@ -294,16 +339,9 @@ def _seen(tick: _Tick, account: str) -> bool:
     )
 
 
-def _settled_share(tick: _Tick, account: str | None, sample: Sample) -> float | None:
-    """Rooms settled of rooms known in the sample's window, for its account (or all)."""
-    upto = tick.minute - sample.position // MINUTE
-    after = upto - sample.window // MINUTE
-    waiting = sum(1 for minute in _open_minutes(tick, account) if after < minute <= upto)
+def _settled_share(tick: _Tick, account: str | None, after: int, upto: int) -> float | None:
+    """Rooms settled of rooms known in the minutes with `after` < minute ≤ `upto`, for an account (None: all)."""
+    books = [minutes for name, minutes in tick.waiting.items() if account in (None, name)]
+    waiting = sum(bisect_right(minutes, upto) - bisect_right(minutes, after) for minutes in books)
     settled = tick.windows.settled_rooms(account, after, upto)
     return settled / (settled + waiting) if settled + waiting else None
-
-
-def _open_minutes(tick: _Tick, account: str | None) -> Iterator[int]:
-    for room in tick.snapshot.open_rooms:
-        if room.ended is not None and room.listed_at <= tick.now and account in (None, room.account):
-            yield room.ended // MINUTE

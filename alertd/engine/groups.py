@@ -125,18 +125,31 @@ def joined(groups: Mapping[str, Group], tree: Tree, alert: Alert, now: int) -> l
         key = place.group_key(alert.labels)
         group = groups.get(key)
         if group is None:
-            waited = now - (alert.starts_at or now)
-            flush_at = now if alert.late or waited > place.route.group_wait else now + place.route.group_wait
+            waited = 0 if alert.late else now - (alert.starts_at or now)
             group = Group(
                 key=key,
                 route=place.key,
                 receiver=place.route.receiver,
                 labels=place.group_labels(alert.labels),
-                flush_at=flush_at,
+                flush_at=now if waited > place.route.group_wait else now + place.route.group_wait,
             )
         if alert.fingerprint not in group.members:
-            changed.append(msgspec.structs.replace(group, members=(*group.members, alert.fingerprint)))
+            members = tuple(sorted([*group.members, alert.fingerprint]))
+            changed.append(msgspec.structs.replace(group, members=members))
     return changed
+
+
+def settled_in(group: Group, tree: Tree, alerts: Mapping[str, Alert]) -> Group:
+    """The group as the tree of today has it: with its route's receiver, without alerts that are now told elsewhere."""
+    place = tree.at(group.route)
+    members = tuple(
+        member
+        for member in group.members
+        if member in alerts
+        and any(found.group_key(alerts[member].labels) == group.key for found in tree.match(alerts[member].labels))
+    )
+    receiver = group.receiver if place is None else place.route.receiver
+    return msgspec.structs.replace(group, receiver=receiver, members=members)
 
 
 def flush(
@@ -145,11 +158,11 @@ def flush(
     """What a due group sends, and the group afterwards (None when nothing in it is left to watch)."""
     members = [alerts[member] for member in group.members if member in alerts]
     firing = tuple(sorted(alert.fingerprint for alert in members if alert.state == "firing"))
-    ended = [alert for alert in members if alert.state == "resolved"]
+    over = [alert for alert in members if alert.state != "firing"]
     told, notifications = dict(group.told), []
     for integration in integrations:
         before = told.get(integration.name)
-        reason = needs(before, firing, ended, integration.send_resolved, route.repeat_interval, now)
+        reason = needs(before, firing, over, integration.send_resolved, route.repeat_interval, now)
         if reason is None:
             continue
         told[integration.name] = Told(at=now, firing=firing)
@@ -163,10 +176,14 @@ def flush(
 
 
 def needs(
-    told: Told | None, firing: tuple[str, ...], ended: Iterable[Alert], send_resolved: bool, repeat: int, now: int
+    told: Told | None, firing: tuple[str, ...], over: Iterable[Alert], send_resolved: bool, repeat: int, now: int
 ) -> Reason | None:
-    """Why this integration is to be told now, or None; the order is that of Alertmanager's notify/dedup_stage.go."""
-    late = any(alert.late for alert in ended)
+    """Why this integration is to be told now, or None; the order is that of Alertmanager's notify/dedup_stage.go.
+
+    `over` are the group's alerts that fire no more; one that was resolved may be pending again. Other than there,
+    nobody hears of the recovery of an alert that they were never told of.
+    """
+    late = any(alert.late for alert in over)
     if told is None:
         return "first notification" if firing else ("late" if late else None)
     if not set(firing) <= set(told.firing):
@@ -177,27 +194,22 @@ def needs(
         return "late"
     if not firing:
         return None
-    if send_resolved and any(alert.fingerprint in told.firing for alert in ended):
+    if send_resolved and any(alert.fingerprint in told.firing for alert in over):
         return "some alerts resolved"
     return "repeat interval elapsed" if now - told.at >= repeat else None
 
 
 def _told_alerts(members: list[Alert], before: Told | None, send_resolved: bool) -> list[Alert]:
     """Those that fire, those that were late, and the recoveries of alerts that this integration had been told of."""
-    known = set(before.firing) if before else set()
-    return [
-        alert
-        for alert in members
-        if alert.state == "firing"
-        or (alert.state == "resolved" and (alert.late or (send_resolved and alert.fingerprint in known)))
-    ]
+    known = set(before.firing) if before and send_resolved else set()
+    return [alert for alert in members if alert.state == "firing" or alert.late or alert.fingerprint in known]
 
 
 def _notification(
     group: Group, integration: Integration, reason: Reason, alerts: list[Alert], now: int
 ) -> Notification:
     ordered = sorted(alerts, key=lambda alert: (alert.state != "firing", alert.starts_at or 0, alert.fingerprint))
-    identity = "|".join([group.key, integration.name, str(now), reason, *(alert.fingerprint for alert in ordered)])
+    identity = "\0".join([group.key, integration.name, str(now), reason, *(alert.fingerprint for alert in ordered)])
     return Notification(
         id=f"msg_{sha256(identity.encode()).hexdigest()[:26]}",
         at=now,

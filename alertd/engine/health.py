@@ -122,8 +122,21 @@ class Ailment:
 
 
 def ailments(troubles: Iterable[Trouble], now: int, severity: str) -> list[Ailment]:
-    """What the troubles known at `now` come to, ended ones too (so that their alerts can resolve)."""
-    return [_ailment(trouble, KINDS[trouble.kind], now, severity) for trouble in troubles if trouble.since <= now]
+    """What the troubles known at `now` come to, ended ones too (so that their alerts can resolve).
+
+    A trouble that came, went and came again is one: as long as any of its times lasts, it lasts.
+    """
+    latest: dict[tuple[str, str], Trouble] = {}
+    for trouble in troubles:
+        if trouble.since <= now:
+            before = latest.get((trouble.kind, trouble.subject))
+            latest[trouble.kind, trouble.subject] = trouble if before is None else max(before, trouble, key=_end)
+    return [_ailment(trouble, KINDS[trouble.kind], now, severity) for trouble in latest.values()]
+
+
+def _end(trouble: Trouble) -> tuple[bool, int, int]:
+    """How late a trouble ends, of equals how late it began."""
+    return trouble.until is None, trouble.until or 0, trouble.since
 
 
 def _ailment(trouble: Trouble, kind: Kind, now: int, severity: str) -> Ailment:
@@ -135,5 +148,5 @@ def _ailment(trouble: Trouble, kind: Kind, now: int, severity: str) -> Ailment:
             "summary": kind.summary.format(subject=trouble.subject),
             "description": f"{trouble.message}. {kind.remedy}",
         },
-        finding=Finding(timing=kind.timing, holds=lasts, elevated=lasts, why=trouble.message),
+        finding=Finding(timing=kind.timing, holds=lasts, elevated_at=now if lasts else None, why=trouble.message),
     )

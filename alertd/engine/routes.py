@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
 Operator = Literal["=", "!=", "=~", "!~"]
-_MATCHER = re.compile(r"""\s*([a-zA-Z_][a-zA-Z0-9_.]*)\s*(=~|!~|!=|=)\s*(?:"((?:[^"\\]|\\.)*)"|([^\s"{},]*))\s*""")
+_MATCHER = re.compile(
+    r"""\s*([a-zA-Z_][a-zA-Z0-9_.]*)\s*(=~|!~|!=|=)\s*(?:"((?:[^"\\]|\\.)*)"|((?:[^\s"{},=~!][^\s"{},]*)?))\s*""",
+    re.DOTALL,
+)
+_ORDER = ("=", "!=", "=~", "!~")
 _ESCAPES = {"n": "\n", '"': '"', "\\": "\\"}
 
 
@@ -19,7 +24,10 @@ class Matcher:
     name: str
     op: Operator
     value: str
-    pattern: re.Pattern[str] | None = field(default=None, compare=False, repr=False)
+    pattern: re.Pattern[str] | None = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pattern", _anchored(self.value) if self.op in ("=~", "!~") else None)
 
     @classmethod
     def parse(cls, text: str) -> Matcher:
@@ -30,7 +38,7 @@ class Matcher:
         name, quoted, bare = found[1], found[3], found[4]
         op = cast("Operator", found[2])
         value = bare if quoted is None else re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[0]), quoted)
-        return cls(name, op, value, _anchored(value) if op in ("=~", "!~") else None)
+        return cls(name, op, value)
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether the label set passes."""
@@ -40,8 +48,7 @@ class Matcher:
         return (value == self.value) == (self.op == "=")
 
     def __str__(self) -> str:
-        escaped = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'{self.name}{self.op}"{escaped}"'
+        return f"{self.name}{self.op}{_quoted(self.value)}"
 
 
 def _anchored(value: str) -> re.Pattern[str]:
@@ -68,10 +75,11 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A route with its key: the matchers on the way down, as Alertmanager's `groupKey` begins."""
+    """A route with its key: the matchers on the way down, as Alertmanager's `groupKey` begins; and those below it."""
 
     key: str
     route: Route
+    below: tuple[Place, ...] = ()
 
     def group_labels(self, labels: Mapping[str, str]) -> dict[str, str]:
         """The labels by which alerts of this route are grouped."""
@@ -80,52 +88,60 @@ class Place:
 
     def group_key(self, labels: Mapping[str, str]) -> str:
         """The identity of the group an alert with these labels falls into."""
-        return f"{self.key}:{_braced([f'{n}={_quoted(v)}' for n, v in self.group_labels(labels).items()])}"
+        pairs = ", ".join([f"{name}={_quoted(value)}" for name, value in self.group_labels(labels).items()])
+        return f"{self.key}:{{{pairs}}}"
+
+    def match(self, labels: Mapping[str, str]) -> list[Place]:
+        """The deepest places from here on that match; none if this one does not."""
+        if not all(matcher.matches(labels) for matcher in self.route.matchers):
+            return []
+        found: list[Place] = []
+        for place in self.below:
+            deeper = place.match(labels)
+            found += deeper
+            if deeper and not place.route.continue_:
+                break
+        return found or [self]
 
 
 class Tree:
     """All routes, each at its place."""
 
     def __init__(self, root: Route) -> None:
-        self.root = root
-        places = list(_places(root, ""))
-        self._places = {id(place.route): place for place in places}
-        self._by_key = {place.key: place for place in places}
+        self.root = _place(root, "")
+        self._by_key = {place.key: place for place in _walk(self.root)}
 
     def match(self, labels: Mapping[str, str]) -> list[Place]:
         """The places that tell of an alert: the deepest that match, the first of siblings unless it continues."""
-        return [self._places[id(route)] for route in _match(self.root, labels)]
+        return self.root.match(labels)
 
     def at(self, key: str) -> Place | None:
         """The place with this key, None if the tree has it no more."""
         return self._by_key.get(key)
 
 
-def _match(route: Route, labels: Mapping[str, str]) -> list[Route]:
-    if not all(matcher.matches(labels) for matcher in route.matchers):
-        return []
-    found: list[Route] = []
-    for child in route.routes:
-        below = _match(child, labels)
-        found += below
-        if below and not child.continue_:
-            break
-    return found or [route]
-
-
-def _places(route: Route, above: str, twin: int = 0) -> Iterator[Place]:
+def _place(route: Route, above: str, twin: int = 0) -> Place:
     suffix = f"/{twin}" if twin else ""  # siblings with the same matchers must not share a group
-    key = f"{above}{_braced([str(matcher) for matcher in route.matchers])}{suffix}"
-    yield Place(key, route)
-    seen: dict[tuple[Matcher, ...], int] = {}
+    key = f"{above}{_shown(route.matchers)}{suffix}"
+    seen: Counter[str] = Counter()
+    below = []
     for child in route.routes:
-        nth = seen.get(child.matchers, 0)
-        seen[child.matchers] = nth + 1
-        yield from _places(child, f"{key}/", nth)
+        same = _shown(child.matchers)
+        below.append(_place(child, f"{key}/", seen[same]))
+        seen[same] += 1
+    return Place(key, route, tuple(below))
 
 
-def _braced(parts: list[str]) -> str:
-    return "{" + ", ".join(parts) + "}"
+def _walk(place: Place) -> Iterator[Place]:
+    yield place
+    for below in place.below:
+        yield from _walk(below)
+
+
+def _shown(matchers: tuple[Matcher, ...]) -> str:
+    """The matchers as Alertmanager writes them: sorted by name, value and operator, without spaces between."""
+    ordered = sorted(matchers, key=lambda matcher: (matcher.name, matcher.value, _ORDER.index(matcher.op)))
+    return f"{{{','.join(map(str, ordered))}}}"
 
 
 def _quoted(value: str) -> str:

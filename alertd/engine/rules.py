@@ -5,8 +5,9 @@ Mathematics as in the rule language's reference (docs/rules.md); every formula n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import sqrt
 from statistics import NormalDist
 from typing import Literal, NamedTuple
@@ -92,18 +93,37 @@ class Rule:
     annotations: Mapping[str, Annotation] = field(default_factory=dict)
     max_groups: int = 1000
     source: str = ""
+    key: str = field(init=False)
+    """What no two rules share: alertname and labels, `Name|severity=page`; a bar inside a text is doubled."""
+
+    def __post_init__(self) -> None:
+        texts = [self.alert, *(f"{name}={self.labels[name]}" for name in sorted(self.labels))]
+        object.__setattr__(self, "key", "|".join(text.replace("|", "||") for text in texts))
+
+
+class View(NamedTuple):
+    """A window as a rule sees it: the minutes with `after` < minute ≤ `upto`, and what the rule makes of them.
+
+    `offset` is how many minutes before the tick it ends, `window` its full length in seconds (recovery may have cut
+    it short); the rest as in the sample.
+    """
+
+    offset: int
+    window: int
+    after: int
+    upto: int
+    sums: Sums
+    matched: int
+    total: int
+    holds: bool
+    value: float
+    lower: float | None = None
+    upper: float | None = None
 
     @property
-    def key(self) -> str:
-        """What no two rules share: alertname and labels."""
-        return self.alert + "".join(f"|{name}={self.labels[name]}" for name in sorted(self.labels))
-
-
-class Verdict(NamedTuple):
-    """Whether a rule holds for a group, and the sample that decided it."""
-
-    holds: bool
-    sample: Sample
+    def excess(self) -> float:
+        """By how much a window is worse than another one."""
+        return self.value if self.lower is None else self.lower
 
 
 def positions(window: int) -> range:
@@ -111,84 +131,74 @@ def positions(window: int) -> range:
     return range(0, LATE + 1, STEP) if window <= LATE * MINUTE else range(1)
 
 
-def judge(kind: Kind, series: Series, minute: int, floor: int) -> Verdict:
+def judge(kind: Kind, series: Series, minute: int, floor: int) -> View:
     """Whether `kind` holds at the tick in `minute` in any position; no window reaches back to `floor` or before.
 
-    The sample is that of the position with the most excess, the latest of equals.
+    The view is that of the position with the most excess, the latest of equals.
     """
-    verdicts = [judge_at(kind, series, minute, offset, floor) for offset in positions(kind.over)]
-    return max(verdicts, key=lambda verdict: (verdict.holds, _excess(verdict.sample), -verdict.sample.position))
+    offsets: Sequence[int] = positions(kind.over)
+    if not _conceivable(kind, series.between(max(minute - offsets[-1] - kind.over // MINUTE, floor), minute)):
+        offsets = (0,)
+    views = [_view(kind, series, minute, offset, floor, kind.over) for offset in offsets]
+    return max(views, key=lambda view: (view.holds, view.excess, -view.offset))
 
 
-def _excess(sample: Sample) -> float:
-    return sample.value if sample.lower is None else sample.lower
+def elevated(kind: Kind, series: Series, minute: int, floor: int) -> int | None:
+    """The last minute at which trouble went on, as far as the late half hour shows; None if it does not.
 
-
-def judge_at(kind: Kind, series: Series, minute: int, offset: int, floor: int, over: int | None = None) -> Verdict:
-    """The verdict for the window of `over` seconds (default: the kind's) that ends `offset` minutes before the tick."""
-    length = kind.over if over is None else over
-    upto = minute - offset
-    after = max(upto - length // MINUTE, floor)
-    sums = series.between(after, upto)
-    identities = series.identities(after, upto) if sums.matched or kind.of == "identities" else (0, 0)
-    if isinstance(kind, Count):
-        return _count(kind, sums, identities, length, offset)
-    return _rate(kind, sums, identities, length, offset)
-
-
-def elevated(kind: Kind, series: Series, minute: int, floor: int) -> bool:
-    """Whether trouble goes on, judged on the latest 30 minutes (or the window, if shorter).
-
-    A rate is elevated while at least 2 rooms match and the plain share is above 3/4 of its limit; a count while its
-    own condition holds.
+    Judged on 30 minutes (or the window, if shorter). A rate is elevated while at least 2 rooms match and the plain
+    share is above 3/4 of its limit; a count while its own condition holds. Since logs trail, the half hours that ended
+    some minutes ago are looked at again.
     """
-    verdict = judge_at(kind, series, minute, 0, floor, over=min(kind.over, LATE * MINUTE))
-    if isinstance(kind, Count):
-        return verdict.holds
-    return verdict.sample.rooms_affected >= 2 and verdict.sample.rate > 0.75 * kind.above
+    length = min(kind.over, LATE * MINUTE)
+    if not series.between(max(minute - LATE - length // MINUTE, floor), minute).matched:
+        return None
+    for offset in positions(length):
+        view = _view(kind, series, minute, offset, floor, length)
+        if view.holds if isinstance(kind, Count) else view.sums.affected >= 2 and view.value > 0.75 * kind.above:
+            return minute - offset
+    return None
 
 
 def traffic_judged(kind: Kind, series: Series, since: int, minute: int) -> bool:
     """Whether enough traffic ended after minute `since` to call a quiet rate recovered; a count needs none."""
     if isinstance(kind, Count):
         return True
-    sums = series.between(since, minute)
-    if kind.of == "rooms":
-        return sums.rooms >= kind.min
-    return (series.identities(since, minute)[1] if kind.of == "identities" else sums.total) >= kind.min
+    return _counted(kind, series, since, minute, series.between(since, minute))[1] >= kind.min
 
 
 class Past(NamedTuple):
-    """Minutes, first to last, in which a rule held unseen; how many of them, and the sample of the worst."""
+    """Minutes, first to last, in which a rule held unseen; how many of them, and the worst window."""
 
     first: int
     last: int
     minutes: int
-    sample: Sample
+    worst: View
 
 
-def judge_past(kind: Kind, series: Series, minute: int, oldest: int, floor: int, hold_for: int) -> Past | None:
-    """Where a rule held before the late half hour, as judged now that rooms back to minute `oldest` are known.
+def judge_past(kind: Kind, series: Series, minute: int, fresh: Iterable[int], floor: int, hold_for: int) -> Past | None:
+    """Where a rule held before the late half hour, as judged now that the rooms of the minutes `fresh` are known.
 
-    None where it held nowhere, or never as long as `hold_for` (seconds).
+    Only windows that contain one of them are looked at: all others were judged when they were the latest. None where
+    it held nowhere, or never for as long as `hold_for` (seconds).
     """
-    sums = series.between(max(oldest - kind.over // MINUTE, floor), minute - LATE - 1)
-    if sums.matched == 0 or (isinstance(kind, Rate) and sums.affected < kind.min_rooms):
+    length, latest = kind.over // MINUTE, minute - LATE - 1
+    seen = {ending for first in fresh for ending in range(first, min(first + length - 1, latest) + 1)}
+    if not seen or not _conceivable(kind, series.between(max(min(seen) - length, floor), latest)):
         return None
-    offsets = range(minute - oldest, LATE, -1)
-    held = {
-        minute - offset: verdict for offset in offsets if (verdict := judge_at(kind, series, minute, offset, floor))[0]
-    }
-    if _longest_run(held) * MINUTE < max(hold_for, MINUTE):
+    views = [_view(kind, series, minute, minute - ending, floor, kind.over) for ending in sorted(seen)]
+    held = [view for view in views if view.holds]
+    if not held or (_longest_run([view.upto for view in held]) - 1) * MINUTE < hold_for:
         return None
-    worst = max(held.values(), key=lambda verdict: _excess(verdict.sample))
-    return Past(min(held), max(held), len(held), worst.sample)
+    worst = max(held, key=lambda view: view.excess)
+    return Past(held[0].upto, held[-1].upto, len(held), worst)
 
 
 def _longest_run(minutes: Iterable[int]) -> int:
+    """How many of the minutes, given in order, follow directly on one another at most."""
     longest = run = 0
     before = None
-    for minute in sorted(minutes):
+    for minute in minutes:
         run = run + 1 if before == minute - 1 else 1
         longest, before = max(longest, run), minute
     return longest
@@ -208,51 +218,58 @@ def _percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
-def _count(kind: Count, sums: Sums, identities: tuple[int, int], window: int, offset: int) -> Verdict:
-    matched, total = _counted(kind.of, sums, identities)
-    sample = Sample(
-        value=matched,
-        limit=kind.at_least,
-        matched=matched,
-        total=total,
-        rooms=sums.rooms,
-        rooms_affected=sums.affected,
-        identities=identities[0],
-        window=window,
-        position=offset * MINUTE,
-        of=kind.of,
-    )
-    return Verdict(matched >= kind.at_least, sample)
+def _conceivable(kind: Kind, sums: Sums) -> bool:
+    """Whether any window inside a stretch with these sums can hold at all: most are quiet, and this is cheap."""
+    if isinstance(kind, Count):
+        return sums.matched >= kind.at_least
+    return sums.matched > 0 and sums.affected >= kind.min_rooms
 
 
-def _rate(kind: Rate, sums: Sums, identities: tuple[int, int], window: int, offset: int) -> Verdict:
-    matched, total = _counted(kind.of, sums, identities)
-    effect = 1.0 if kind.of == "rooms" else min(design_effect(sums), max(total, 1))
-    lower, upper = wilson(matched / effect, total / effect, kind.confidence) if kind.confidence else (None, None)
+def _view(kind: Kind, series: Series, minute: int, offset: int, floor: int, length: int) -> View:
+    """What `kind` makes of the window of `length` seconds that ends `offset` minutes before `minute`."""
+    upto = minute - offset
+    after = max(upto - length // MINUTE, floor)
+    sums = series.between(after, upto)
+    matched, total = _counted(kind, series, after, upto, sums)
+    if isinstance(kind, Count):
+        return View(offset, length, after, upto, sums, matched, total, matched >= kind.at_least, matched)
     share = matched / total if total else 0.0
-    sample = Sample(
-        value=share,
-        limit=kind.above,
-        matched=matched,
-        total=total,
-        rooms=sums.rooms,
-        rooms_affected=sums.affected,
-        identities=identities[0],
-        window=window,
-        position=offset * MINUTE,
-        of=kind.of,
-        lower=lower,
-        upper=upper,
-    )
+    lower, upper = _bounds(kind, sums, matched, total) if kind.confidence else (None, None)
     enough = total >= kind.min and sums.affected >= kind.min_rooms
-    return Verdict(enough and (share if lower is None else lower) > kind.above, sample)
+    holds = enough and (share if lower is None else lower) > kind.above
+    return View(offset, length, after, upto, sums, matched, total, holds, share, lower, upper)
 
 
-def _counted(of: Of, sums: Sums, identities: tuple[int, int]) -> tuple[int, int]:
-    """Matches and population in the unit that the rule counts."""
-    if of == "rooms":
+def _counted(kind: Kind, series: Series, after: int, upto: int, sums: Sums) -> tuple[int, int]:
+    """Matches and population of a window in the unit that the rule counts."""
+    if kind.of == "rooms":
         return sums.affected, sums.rooms
-    return identities if of == "identities" else (sums.matched, sums.total)
+    return series.identities(after, upto) if kind.of == "identities" else (sums.matched, sums.total)
+
+
+def _bounds(kind: Rate, sums: Sums, matched: int, total: int) -> tuple[float, float]:
+    """The bounds of the share, from a sample worth less by the design effect where rooms are not what is counted."""
+    effect = 1.0 if kind.of == "rooms" else min(design_effect(sums), max(total, 1))
+    return wilson(matched / effect, total / effect, kind.confidence or 0.0)
+
+
+def sample_of(kind: Kind, series: Series, view: View, settled_share: float | None = None) -> Sample:
+    """The view as alerts carry it."""
+    return Sample(
+        value=view.value,
+        limit=kind.at_least if isinstance(kind, Count) else kind.above,
+        matched=view.matched,
+        total=view.total,
+        rooms=view.sums.rooms,
+        rooms_affected=view.sums.affected,
+        identities=series.identities(view.after, view.upto)[0] if view.sums.matched else 0,
+        window=view.window,
+        position=view.offset * MINUTE,
+        of=kind.of,
+        lower=view.lower,
+        upper=view.upper,
+        settled_share=settled_share,
+    )
 
 
 def design_effect(sums: Sums) -> float:
@@ -279,8 +296,13 @@ def wilson(matched: float, total: float, confidence: float) -> tuple[float, floa
     """
     if total <= 0:
         return 0.0, 1.0
-    z = NormalDist().inv_cdf(confidence)
+    z = _quantile(confidence)
     p, z2n = matched / total, z * z / total
     centre = (p + z2n / 2) / (1 + z2n)
     half = z / (1 + z2n) * sqrt(p * (1 - p) / total + z2n / (4 * total))
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+@lru_cache(maxsize=64)
+def _quantile(confidence: float) -> float:
+    return NormalDist().inv_cdf(confidence)

@@ -34,7 +34,8 @@ def missing_since(windows: Windows, changes: Iterable[Change], now: int) -> int 
     oldest = min((change.room.ended // MINUTE for change in changes if change.sign > 0), default=None)
     if oldest is None or oldest > now // MINUTE - SLACK:
         return None
-    return oldest - windows.longest
+    down_to = oldest - windows.longest
+    return down_to if down_to < windows.kept_since else None
 
 
 def step(

@@ -7,12 +7,14 @@ length costs two look-ups; late rooms only redo the totals behind their own minu
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
+from operator import add, sub
 from typing import NamedTuple
 
 import msgspec
 
 MINUTE = 60
-KEPT_EVIDENCE = 20
+KEPT_EVIDENCE = 10
+"""Matches of one minute kept to be shown: more than are shown, for those that a changed summary takes back."""
 
 
 class Sums(NamedTuple):
@@ -28,11 +30,14 @@ class Sums(NamedTuple):
 
     def plus(self, other: Sums) -> Sums:
         """The two stretches together."""
-        return Sums(*map(int.__add__, self, other))
+        return Sums._make(map(add, self, other))
 
     def minus(self, other: Sums) -> Sums:
         """This stretch without the other, which it contains."""
-        return Sums(*map(int.__sub__, self, other))
+        return Sums._make(map(sub, self, other))
+
+
+NOTHING = Sums()
 
 
 def of_room(matched: int, total: int) -> Sums:
@@ -40,8 +45,8 @@ def of_room(matched: int, total: int) -> Sums:
     return Sums(1, int(matched > 0), total, matched, matched * matched, matched * total, total * total)
 
 
-class Evidence(msgspec.Struct, frozen=True, kw_only=True, order=True, omit_defaults=True):
-    """One participant that matched, as shown to people; ordered by when it ended. Personal fields are pseudonyms."""
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One participant that matched, as shown to people. Personal fields are pseudonyms."""
 
     ended: int
     participant_sid: str
@@ -62,77 +67,99 @@ class RoomCount(NamedTuple):
 
     matched: int
     total: int
-    matched_identities: frozenset[int]
-    identities: frozenset[int]
-    evidence: tuple[Evidence, ...]
+    matched_identities: frozenset[int] = frozenset()
+    identities: frozenset[int] = frozenset()
+    evidence: tuple[Evidence, ...] = ()
 
 
 class Series:
     """The minutes of one group of one rule."""
 
-    __slots__ = ("_all", "_dirty", "_keys", "_matched", "_minutes", "_totals", "evidence")
+    __slots__ = ("_all", "_base", "_dirty", "_evidence", "_keys", "_matched", "_minutes", "_totals")
 
     def __init__(self) -> None:
         self._minutes: dict[int, Sums] = {}
         self._keys: list[int] = []
         self._totals: list[Sums] = []
+        self._base = NOTHING
         self._dirty: int | None = None
         self._matched: dict[int, dict[int, int]] = {}
         self._all: dict[int, dict[int, int]] = {}
-        self.evidence: list[Evidence] = []
+        self._evidence: dict[int, list[Evidence]] = {}
 
     def fold(self, minute: int, count: RoomCount, sign: int = 1) -> None:
         """Count a room in `minute`; with `sign` -1 take the same room out again."""
-        one = of_room(count.matched, count.total)
+        k, n = count.matched, count.total
         before = self._minutes.get(minute)
         if before is None:
             insort(self._keys, minute)
-            before = Sums()
-        self._minutes[minute] = before.plus(one) if sign > 0 else before.minus(one)
-        self._dirty = minute if self._dirty is None else min(self._dirty, minute)
-        _tally(self._matched, minute, count.matched_identities, sign)
-        _tally(self._all, minute, count.identities, sign)
-        self._remember(count.evidence, sign)
+            before = NOTHING
+        rooms, affected, total, matched, kk, kn, nn = before
+        if k:
+            self._remember(minute, count, sign)
+            affected, matched, kk, kn = affected + sign, matched + sign * k, kk + sign * k * k, kn + sign * k * n
+        self._minutes[minute] = Sums(rooms + sign, affected, total + sign * n, matched, kk, kn, nn + sign * n * n)
+        if self._dirty is None or minute < self._dirty:
+            self._dirty = minute
+        if count.identities:
+            _tally(self._all, minute, count.identities, sign)
 
-    def _remember(self, evidence: tuple[Evidence, ...], sign: int) -> None:
-        for item in evidence:
+    def _remember(self, minute: int, count: RoomCount, sign: int) -> None:
+        _tally(self._matched, minute, count.matched_identities, sign)
+        shown = self._evidence.setdefault(minute, [])
+        for item in count.evidence:
             if sign > 0:
-                insort(self.evidence, item)
-            elif item in self.evidence:
-                self.evidence.remove(item)
-        del self.evidence[:-KEPT_EVIDENCE]
+                insort(shown, item, key=_age)
+            elif item in shown:
+                shown.remove(item)
+        del shown[:-KEPT_EVIDENCE]
 
     def between(self, after: int, upto: int) -> Sums:
         """Sums over the minutes with `after` < minute ≤ `upto`."""
         self._retotal()
-        high = bisect_right(self._keys, upto)
-        low = bisect_right(self._keys, after)
+        low, high = self._places(after, upto)
         if high <= low:
-            return Sums()
-        return self._totals[high - 1].minus(self._totals[low - 1]) if low else self._totals[high - 1]
+            return NOTHING
+        return self._totals[high - 1].minus(self._totals[low - 1] if low else self._base)
+
+    def _places(self, after: int, upto: int) -> tuple[int, int]:
+        return bisect_right(self._keys, after), bisect_right(self._keys, upto)
 
     @property
     def matched(self) -> int:
         """Matches in all minutes kept."""
         self._retotal()
-        return self._totals[-1].matched if self._totals else 0
+        return self._totals[-1].matched - self._base.matched if self._totals else 0
 
     def identities(self, after: int, upto: int) -> tuple[int, int]:
-        """Distinct identities that match, and of all, in the minutes with `after` < minute ≤ `upto`."""
-        return _distinct(self._matched, after, upto), _distinct(self._all, after, upto)
+        """Distinct identities that match, and of all (if they are counted), in `after` < minute ≤ `upto`."""
+        low, high = self._places(after, upto)
+        minutes = self._keys[low:high]
+        return _distinct(self._matched, minutes), _distinct(self._all, minutes)
+
+    def evidence(self, after: int, upto: int, most: int) -> tuple[Evidence, ...]:
+        """The latest matches in `after` < minute ≤ `upto`, at most so many, the most recent first."""
+        low, high = self._places(after, upto)
+        found: list[Evidence] = []
+        for minute in reversed(self._keys[low:high]):
+            found += reversed(self._evidence.get(minute, ()))
+            if len(found) >= most:
+                break
+        return tuple(found[:most])
 
     def forget(self, upto: int) -> None:
         """Drop all minutes ≤ `upto`."""
         cut = bisect_right(self._keys, upto)
         if not cut:
             return
+        self._retotal()
+        self._base = self._totals[cut - 1]
         for minute in self._keys[:cut]:
             del self._minutes[minute]
-            self._matched.pop(minute, None)
-            self._all.pop(minute, None)
+            for book in (self._matched, self._all, self._evidence):
+                book.pop(minute, None)
         del self._keys[:cut]
-        self._totals.clear()
-        self._dirty = self._keys[0] if self._keys else None
+        del self._totals[:cut]
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -142,16 +169,19 @@ class Series:
             return
         start = bisect_left(self._keys, self._dirty)
         del self._totals[start:]
-        running = self._totals[-1] if self._totals else Sums()
+        running = self._totals[-1] if self._totals else self._base
         for minute in self._keys[start:]:
             running = running.plus(self._minutes[minute])
             self._totals.append(running)
         self._dirty = None
 
 
+def _age(item: Evidence) -> tuple[int, str, str]:
+    """By when it ended; of equals in an order that is always the same."""
+    return item.ended, item.participant_sid, item.room_sid
+
+
 def _tally(book: dict[int, dict[int, int]], minute: int, identities: frozenset[int], sign: int) -> None:
-    if not identities:
-        return
     page = book.setdefault(minute, {})
     for identity in identities:
         count = page.get(identity, 0) + sign
@@ -161,9 +191,5 @@ def _tally(book: dict[int, dict[int, int]], minute: int, identities: frozenset[i
             page.pop(identity, None)
 
 
-def _distinct(book: dict[int, dict[int, int]], after: int, upto: int) -> int:
-    found: set[int] = set()
-    for minute, page in book.items():
-        if after < minute <= upto:
-            found.update(page)
-    return len(found)
+def _distinct(book: dict[int, dict[int, int]], minutes: list[int]) -> int:
+    return len(set().union(*[book[minute] for minute in minutes if minute in book])) if book else 0

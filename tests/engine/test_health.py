@@ -1,0 +1,101 @@
+"""What alertd says about itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from alertd.engine.decide import Policy, Sight
+from alertd.engine.groups import Integration
+from alertd.engine.health import KINDS, RULE_PREFIX, Trouble, ailments
+from alertd.engine.routes import Route, Tree
+
+NOON = 1_772_452_800
+SUBJECTS = {"account": "production", "integration": "oncall/webhook[0]", "failing_rule": "A", "loop": "evaluate"}
+
+
+@pytest.fixture
+def policy() -> Policy:
+    route = Route(receiver="oncall", group_wait=0)
+    told = {"oncall": (Integration("oncall/webhook[0]"),)}
+    return Policy(rules=(), tree=Tree(route), integrations=told, accounts=("production", "staging"))
+
+
+def trouble(kind: str, since: float, until: float | None = None, subject: str | None = None) -> Trouble:
+    """Times in minutes after noon."""
+    end = None if until is None else NOON + round(until * 60)
+    name = subject or SUBJECTS[KINDS[kind].subject]
+    return Trouble(kind=kind, subject=name, since=NOON + round(since * 60), message="it broke", until=end)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_trouble_fires_once_it_has_lasted_and_resolves_once_it_is_over(story, policy, kind):
+    timing = KINDS[kind].timing
+    wait, quiet = timing.hold_for // 60, timing.keep_firing_for // 60
+    told = story(policy=policy, troubles=(trouble(kind, 10, 40),), minutes=200)
+    name = KINDS[kind].alert
+    assert told.events == [(10 + wait, "firing", name), (39 + quiet, "resolved", name)]
+    assert [reason for _, reason, _, _ in told.sent] == ["first notification", "all alerts resolved"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_tells_whom_it_concerns_what_happened_and_what_to_do(story, policy, kind):
+    told = story(policy=policy, troubles=(trouble(kind, 10),), minutes=60)
+    alert, subject = told.alert, SUBJECTS[KINDS[kind].subject]
+    assert alert.labels == {"alertname": KINDS[kind].alert, KINDS[kind].subject: subject, "severity": "page"}
+    assert alert.rule == f"{RULE_PREFIX}{kind}"
+    assert alert.annotations["description"].startswith("it broke. ")
+    assert len(alert.annotations["description"]) > len("it broke. ")
+    assert "{" not in alert.annotations["summary"]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind].timing.hold_for])
+def test_trouble_that_does_not_last_is_told_to_nobody(story, policy, kind):
+    minutes = KINDS[kind].timing.hold_for / 60
+    assert story(policy=policy, troubles=(trouble(kind, 10, 10 + minutes),)).events == []
+
+
+def test_trouble_that_was_there_before_counts_anew(story, policy):
+    before = [trouble("poll", -minute, 1 - minute) for minute in (500, 400, 300)]
+    told = story(policy=policy, troubles=(*before, trouble("poll", 10)), minutes=60)
+    assert told.events == [(15, "firing", "AlertdPollFailing")]
+
+
+def test_trouble_that_comes_and_goes_is_one_alert(story, policy):
+    times = tuple(trouble("poll", minute, minute + 9) for minute in range(10, 60, 10))
+    told = story(policy=policy, troubles=times, minutes=120)
+    assert [event for _, event, _ in told.events] == ["firing", "resolved"]
+
+
+def test_in_whatever_order_its_times_are_given_trouble_lasts_as_long_as_one_of_them():
+    lasting, over, longer = trouble("poll", 10), trouble("poll", 5, 8), trouble("poll", 1, 9)
+    for times in ([lasting, over], [over, lasting], [over, longer], [longer, over]):
+        (found,) = ailments(times, NOON + 15 * 60, "page")
+        assert found.finding.holds == (lasting in times)
+    (found,) = ailments([longer, over], NOON + 510, "page")
+    assert found.finding.holds
+
+
+def test_several_in_trouble_are_several_alerts(story, policy):
+    told = story(policy=policy, troubles=(trouble("poll", 0), trouble("poll", 20, subject="staging")), minutes=60)
+    assert told.events == [(6, "firing", "AlertdPollFailing"), (25, "firing", "AlertdPollFailing")]
+    assert {alert.labels["account"] for alert in told.alerts.values()} == {"production", "staging"}
+
+
+@pytest.mark.parametrize("kind", ["credentials", "undelivered"])
+def test_trouble_of_what_has_left_the_configuration_is_over(story, policy, kind):
+    without = Policy(rules=(), tree=policy.tree, integrations={"oncall": ()})
+    told = story(policy=policy, troubles=(trouble(kind, 10),), minutes=30, policies={NOON + 20 * 60: without})
+    assert [(at, event) for at, event, _ in told.events] == [(10, "firing"), (20, "resolved")]
+
+
+def test_what_is_not_known_yet_does_not_count_in_a_replay_of_the_past():
+    assert ailments([trouble("poll", 10)], NOON, "page") == []
+    (past,) = ailments([trouble("poll", 10, 20)], NOON + 15 * 60, "ticket")
+    assert past.finding.holds
+    assert past.labels["severity"] == "ticket"
+
+
+def test_an_account_that_cannot_be_seen_is_still_alerted_on(story, policy):
+    sight = Sight(account="production", seen_from=NOON, seen_until=NOON)
+    told = story(policy=policy, troubles=(trouble("poll", 1, 30),), sights=(sight,), minutes=60)
+    assert told.events == [(6, "firing", "AlertdPollFailing"), (31, "resolved", "AlertdPollFailing")]

@@ -1,0 +1,245 @@
+"""The same history gives the same alerts and messages, whatever the ticks, the order of arrival and the restarts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from alertd.engine.counting import SLACK, Windows
+from alertd.engine.decide import Outcome, Policy, Snapshot
+from alertd.engine.groups import Group, Integration
+from alertd.engine.routes import Route, Tree
+from alertd.engine.rules import Count, Rate
+from alertd.engine.ticks import Change, applied, missing_since, next_tick, step, still_needed
+
+NOON = 1_772_452_800
+MINUTE = NOON // 60
+
+
+# which instants
+
+
+def test_the_next_tick_is_the_next_minute_or_whatever_comes_before_it():
+    assert next_tick(NOON + 5, NOON + 600, None, None) == NOON + 60
+    assert next_tick(NOON, NOON + 600, NOON + 30, NOON + 20) == NOON + 20
+    assert next_tick(NOON, NOON + 600, NOON + 10, NOON + 20) == NOON + 10
+    assert next_tick(NOON, NOON + 600, NOON + 90, NOON + 99) == NOON + 60
+
+
+def test_what_should_have_been_looked_at_before_is_looked_at_next():
+    assert next_tick(NOON, NOON + 600, None, NOON - 500) == NOON + 1
+
+
+def test_there_is_no_tick_beyond_the_present():
+    assert next_tick(NOON, NOON + 59, None, None) is None
+    assert next_tick(NOON, NOON + 60, None, None) == NOON + 60
+    assert next_tick(NOON, NOON + 59, NOON + 60, None) is None
+
+
+# very late rooms
+
+
+@pytest.fixture
+def lost(losing_media):
+    return losing_media(alert="Lost", kind=Count(at_least=1), keep_firing_for=1800)
+
+
+def test_only_rooms_that_come_very_late_make_it_reach_back(call, lost):
+    windows = Windows([lost], lambda _, value: value)
+    windows.forget(MINUTE + 1000, {})
+    now = NOON + 1000 * 60
+    assert missing_since(windows, [], now) is None
+    assert missing_since(windows, [Change(now, call(1000 - SLACK + 1, 1), 1)], now) is None
+    assert missing_since(windows, [Change(now, call(100, 1), -1)], now) is None
+    assert missing_since(windows, [Change(now, call(100, 1), 1), Change(now, call(50, 1), 1)], now) == (
+        MINUTE + 50 - windows.longest
+    )
+
+
+def test_what_is_still_counted_is_not_read_again(call, lost):
+    windows = Windows([lost], lambda _, value: value)
+    windows.forget(MINUTE + 1000, {})
+    change = Change(NOON + 60_000, call(500, 1), 1)
+    down_to = missing_since(windows, [change], NOON + 60_000)
+    assert down_to is not None
+    windows.reach(down_to)
+    assert missing_since(windows, [change], NOON + 60_000) is None
+
+
+# snapshots
+
+
+def test_the_next_snapshot_has_what_the_outcome_changed_and_not_what_is_gone(call, lost, policy_of):
+    old = Group(key="old", receiver="oncall", route="{}", labels={}, flush_at=NOON * 2)
+    gone = replace_struct(old, key="gone")
+    before = Snapshot(alerts={}, groups={"old": old, "gone": gone})
+    windows = Windows([lost], lambda _, value: value)
+    _, after = step(NOON, policy_of(lost), windows, before, [Change(NOON, call(-8, 1), 1)])
+    assert set(before.groups) == {"old", "gone"}
+    assert set(after.groups) == {"old", "gone", '{}:{alertname="Lost"}'}
+    assert [alert.state for alert in after.alerts.values()] == ["firing"]
+    assert set(applied(after, Outcome(gone_groups=("gone",))).groups) == {"old", '{}:{alertname="Lost"}'}
+    assert still_needed(after) == dict.fromkeys(after.alerts, MINUTE)
+
+
+def replace_struct(group: Group, **changes) -> Group:
+    return Group(**({name: getattr(group, name) for name in group.__struct_fields__} | changes))
+
+
+# laws
+
+KINDS = [
+    (Count(at_least=1), {"keep_firing_for": 1800}),
+    (Count(at_least=2, over=600, of="rooms"), {"hold_for": 300, "keep_firing_for": 300}),
+    (Count(at_least=3, over=5400), {"keep_firing_for": 900, "by": ("account", "media_region")}),
+    (Rate(above=0.2, over=3600, min=5, min_rooms=2, confidence=None), {"no_traffic": 3600}),
+    (Rate(above=0.1, over=1800, min=3, of="identities"), {"keep_firing_for": 300, "no_traffic": 1200}),
+]
+
+
+@pytest.fixture
+def policy(losing_media) -> Policy:
+    rules = tuple(losing_media(alert=f"R{place}", kind=kind, **parts) for place, (kind, parts) in enumerate(KINDS))
+    tree = Tree(Route(receiver="oncall", group_by=("alertname",), group_wait=30, repeat_interval=3600))
+    integrations = (Integration("oncall/a[0]"), Integration("oncall/b[0]", send_resolved=False))
+    return Policy(rules=rules, tree=tree, integrations={"oncall": integrations})
+
+
+@st.composite
+def histories(draw):
+    """(ended, failed, fine, settled, replaced, region) of rooms: most settle within minutes, some after hours."""
+    delay = st.one_of(st.integers(1, 12), st.integers(13, 45), st.integers(60, 200))
+    return draw(
+        st.lists(
+            st.tuples(
+                st.integers(0, 160),
+                st.sampled_from([0, 0, 1, 2]),
+                st.integers(0, 3),
+                delay.map(lambda minutes: minutes + draw(st.sampled_from([0, 0.1, 0.5]))),
+                st.one_of(st.none(), st.none(), st.integers(1, 90)),
+                st.sampled_from(["us1", "au1"]),
+            ),
+            min_size=3,
+            max_size=25,
+        )
+    )
+
+
+def rooms_of(call, history):
+    rooms = []
+    for number, (ended, failed, fine, settled, replaced, region) in enumerate(history, 1):
+        values = {"number": number, "media_region": region}
+        if replaced is None:
+            rooms.append(call(ended, failed, fine, settled=settled, **values))
+        else:  # a changed summary: one participant more, who is well
+            rooms.append(call(ended, failed, fine, settled=settled, replaced=settled + replaced, **values))
+            rooms.append(call(ended, failed, fine + 1, settled=settled + replaced, **values))
+    return rooms
+
+
+def came_to(told):
+    return told.history, told.notifications
+
+
+LAW = settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[
+        Phase.explicit,
+        Phase.reuse,
+        Phase.generate,
+    ],  # a failing story is short enough without minutes of shrinking
+)
+
+
+@LAW
+@given(history=histories(), dice=st.randoms(use_true_random=False))
+def test_restarting_at_any_tick_changes_nothing(story, call, policy, history, dice):
+    rooms = rooms_of(call, history)
+    straight = story(policy=policy, rooms=rooms, minutes=420)
+    shuffled = rooms.copy()
+    dice.shuffle(shuffled)
+    broken = story(policy=policy, rooms=shuffled, minutes=420, restarts=lambda tick: dice.random() < 0.2)
+    assert came_to(broken) == came_to(straight)
+
+
+@LAW
+@given(history=histories(), extra=st.lists(st.integers(0, 420 * 60), max_size=30))
+def test_ticks_at_which_nothing_happens_change_nothing(story, call, policy, history, extra):
+    rooms = rooms_of(call, history)
+    straight = story(policy=policy, rooms=rooms, minutes=420)
+    busy = story(policy=policy, rooms=rooms, minutes=420, extra_ticks=[NOON + second for second in extra])
+    assert came_to(busy) == came_to(straight)
+
+
+@LAW
+@given(history=histories())
+def test_every_message_tells_what_its_reader_does_not_know_yet(story, call, policy, history):
+    """Followed from outside: nobody hears twice of one firing, nor of an end without its beginning."""
+    told = story(policy=policy, rooms=rooms_of(call, history), minutes=1200)
+    assert len({one.id for one in told.notifications}) == len(told.notifications)
+    known: dict[str, set[str]] = {}
+    for one in told.notifications:
+        if one.integration == "oncall/b[0]":
+            assert all(alert.late for alert in one.resolved())
+            continue
+        heard = known.setdefault(one.group_key, set())
+        firing = {alert.fingerprint for alert in one.firing()}
+        news = firing - heard
+        assert bool(news) == (one.reason in ("first notification", "new alerts added"))
+        assert all(alert.late or alert.fingerprint in heard for alert in one.resolved())
+        assert one.reason != "repeat interval elapsed" or (firing == heard and not one.resolved())
+        known[one.group_key] = firing
+    assert not any(alert.state == "firing" for alert in told.alerts.values())
+    assert not any(known.values())
+
+
+@LAW
+@given(history=histories())
+def test_every_firing_ends_in_one_resolve_and_only_then_comes_the_next(story, call, policy, history):
+    told = story(policy=policy, rooms=rooms_of(call, history), minutes=1200)
+    state: dict[str, str] = {}
+    for event in told.history:
+        before = state.get(event.fingerprint, "resolved")
+        assert (before, event.event) in {
+            ("resolved", "firing"),
+            ("firing", "resolved"),
+            ("resolved", "late"),
+            ("late", "late"),
+            ("late", "firing"),
+        }
+        state[event.fingerprint] = event.event
+
+
+@LAW
+@given(history=histories(), at=st.integers(60, 300))
+def test_a_story_known_to_be_the_same_until_a_moment_goes_the_same_until_then(story, call, policy, history, at):
+    """No look-ahead: what settles later cannot change what was decided before."""
+    rooms = rooms_of(call, history)
+    known = [
+        room if room.replaced_at is None or room.replaced_at <= NOON + 60 * at else call_without_end(room)
+        for room in rooms
+        if room.known_at <= NOON + 60 * at
+    ]
+    everything = story(policy=policy, rooms=rooms, minutes=at)
+    assert came_to(story(policy=policy, rooms=known, minutes=at)) == came_to(everything)
+
+
+def call_without_end(room):
+    return type(room)(**{name: getattr(room, name) for name in room.__struct_fields__ if name != "replaced_at"})
+
+
+def test_downtime_of_days_is_caught_up_with_without_reading_everything_for_each_room(story, call, lost):
+    """Two days of rooms become known in forty portions; what fails in them is told as one late stretch."""
+    rooms = [
+        call(minute, int(minute in (500, 1500)), 2, settled=3000 - minute + minute // 72 / 60, number=minute + 1)
+        for minute in range(0, 2880, 6)
+    ]
+    failing = [call(minute, 1, settled=3000 - minute) for minute in (500, 1500)]
+    told = story(replace(lost, kind=Count(at_least=1)), rooms=rooms + failing, minutes=3100)
+    assert [event for _, event, _ in told.events] == ["late"]
+    assert [reason for _, reason, _, _ in told.sent] == ["late"]
