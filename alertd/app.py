@@ -103,7 +103,7 @@ class App:
 
         for loop, every in [*((loop, self.config.collect.every) for loop in looks.values()), (prune, PRUNE_EVERY)]:
             seconds = max(0.02, every / self.clock.speed)
-            scheduler.add_job(ring, "interval", args=[loop], seconds=seconds, next_run_time=datetime.now(UTC))
+            scheduler.add_job(ring, "interval", args=[loop], seconds=seconds)  # the first turn needs no bell
         return scheduler
 
     async def _keep_turning(self, loop: Loop) -> None:

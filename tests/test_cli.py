@@ -199,8 +199,9 @@ async def test_a_configuration_that_is_wrong_lists_every_problem_and_ends_with_t
 
 
 async def test_a_configuration_that_is_missing_ends_with_two(tmp_path):
-    status, _, err = await alertd("run", "--config", tmp_path / "nothing.toml")
-    assert (status, "nothing.toml" in err) == (2, True)
+    for command in ("run", "check"):
+        status, _, err = await alertd(command, "--config", tmp_path / "nothing.toml")
+        assert (status, "nothing.toml" in err) == (2, True)
 
 
 async def test_an_unset_secret_is_named_by_key_and_variable(written):

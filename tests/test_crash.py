@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -122,7 +123,7 @@ async def test_twenty_kills_lose_nothing_and_repeat_at_most_what_was_in_flight(t
     kills = 0
     while kills < KILLS:
         process = start(tmp_path / "killed.db", history, hook)
-        time.sleep(dice.uniform(0.0, 0.6))
+        await asyncio.sleep(dice.uniform(0.0, 0.6))
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
         kills += 1

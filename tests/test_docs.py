@@ -75,7 +75,7 @@ def test_so_is_it_with_the_own_rule_and_webhook_added(folder):
     (folder / "alertd.toml").write_text("\n".join(blocks("toml")))
     (folder / "rules/mine.yaml").write_text(blocks("yaml")[0])
     assert check(folder / "alertd.toml").problems == ()
-    (rule,) = load_rules([folder / "rules/mine.yaml"])[0]
+    (rule,) = load_rules([folder / "rules/mine.yaml"]).rules
     receivers = tomllib.loads(blocks("toml")[1])["route"]["routes"]
     assert [f'{name}="{value}"' for name, value in rule.labels.items()] == receivers[0]["matchers"]
 

@@ -8,12 +8,16 @@ from pathlib import Path
 import click
 
 from alertd.config import check
+from alertd.errors import InputError, Problem
 
 
 def print_check(config: Path | None, rules: tuple[Path, ...], *, as_json: bool) -> int:
     """Print what is wrong and what is odd; status 1 if anything is wrong, 2 if there is nothing to check."""
     if config is None and not rules:
         raise click.UsageError("name what to check: --config FILE, or rule files and folders")
+    missing = [path for path in (config, *rules) if path is not None and not path.exists()]
+    if missing:
+        raise InputError([Problem(str(path), 0, 0, "there is no such file or folder") for path in missing])
     checked = check(config, rules)
     if as_json:
         click.echo(json.dumps(checked.as_json(), indent=2))
