@@ -9,7 +9,7 @@ demo: .venv/alertd.installed      ## an incident from beginning to end against t
 	@.venv/bin/alertd demo
 
 test: .venv/test.installed        ## the test suite
-	@.venv/bin/pytest -q
+	@.venv/bin/pytest -q -n auto --dist worksteal
 
 check: .venv/gates.installed      ## what a change must pass besides the tests
 	.venv/bin/ruff check .

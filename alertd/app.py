@@ -31,6 +31,7 @@ from alertd.receivers import Receiver, build
 from alertd.store import Store, open_store
 from alertd.web import build_web
 from alertd.web.metrics import Metrics
+from alertd.web.pages import Pages
 
 log = structlog.get_logger()
 
@@ -59,6 +60,7 @@ class App:
     """All parts of a daemon, built and connected."""
 
     config: Config
+    policy: Policy
     clock: Clock
     store: Store
     metrics: Metrics
@@ -228,6 +230,7 @@ async def built(loaded: Loaded, clock: Clock) -> AsyncIterator[App]:
         )
         app = App(
             config,
+            policy,
             clock,
             store,
             metrics,
@@ -317,7 +320,8 @@ def _delivered(metrics: Metrics) -> Callable[[Attempt], None]:
 @asynccontextmanager
 async def served(app: App) -> AsyncIterator[str]:
     """The app's web page, listening; gives the address it listens on. OSError if the port is taken."""
-    runner = web.AppRunner(build_web(app.metrics, app.missing, app.refresh), access_log=None)
+    pages = Pages(app.store, app.policy, app.clock)
+    runner = web.AppRunner(build_web(app.metrics, app.missing, app.refresh, pages), access_log=None)
     await runner.setup()
     try:
         site = web.TCPSite(runner, app.config.http.host or None, app.config.http.port)

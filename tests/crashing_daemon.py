@@ -29,7 +29,7 @@ from alertd.receivers import SETTINGS, build
 from alertd.store import open_store
 
 BEGIN = 1_772_452_800
-MINUTES = 420
+MINUTES = 300
 
 
 class Clock(FastClock):

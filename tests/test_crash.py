@@ -60,9 +60,9 @@ def hook() -> Iterator[Hook]:
 @pytest.fixture
 def history(tmp_path: Path) -> Path:
     dice, rows = random.Random(4), []
-    for number in range(500):
-        minute = number * 370 // 500
-        bad = 60 <= minute < 90 or 200 <= minute < 215
+    for number in range(360):
+        minute = number * 270 // 360
+        bad = 40 <= minute < 65 or 165 <= minute < 180
         region = "ie1" if number % 2 else "us1"
         ended = BEGIN + minute * 60 + dice.randrange(60)
         failed = dice.randrange(3, 7) if bad and region == "ie1" else int(dice.random() < 0.02)

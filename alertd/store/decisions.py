@@ -15,8 +15,8 @@ from alertd.store.packing import hashed
 from alertd.store.schema import alerts, events, groups, progress, troubles
 
 DAY = 86400
-ALERTS_REMEMBERED = 8 * DAY
-"""How long an alert that is over still bounds its windows: longer than Twilio keeps rooms."""
+ALERTS_REMEMBERED = 40 * DAY
+"""How long an alert that is over still bounds its windows: longer than any window is (30 days) and rooms are kept."""
 TROUBLES_REMEMBERED = 7 * DAY
 
 _alerts = msgspec.json.Decoder(Alert)
@@ -25,7 +25,7 @@ _events = msgspec.json.Decoder(Event)
 
 
 async def snapshot(connection: AsyncConnection, at: int) -> Snapshot:
-    """All that a decision at `at` looks at; alerts that have been over for 8 days are history."""
+    """All that a decision at `at` looks at; alerts that have been over for 40 days are history."""
     return Snapshot(
         alerts={alert.fingerprint: alert for alert in await _remembered(connection, at)},
         groups={group.key: group for group in await _all_groups(connection)},

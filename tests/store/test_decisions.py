@@ -100,13 +100,13 @@ async def test_a_group_key_of_any_length_and_any_characters_is_kept(store, group
     [
         ("firing", 30 * DAY, True),
         ("pending", 30 * DAY, True),
-        ("resolved", 8 * DAY - 1, True),
-        ("resolved", 8 * DAY, False),
-        ("inactive", 8 * DAY - 1, True),
-        ("inactive", 8 * DAY, False),
+        ("resolved", 40 * DAY - 1, True),
+        ("resolved", 40 * DAY, False),
+        ("inactive", 40 * DAY - 1, True),
+        ("inactive", 40 * DAY, False),
     ],
 )
-async def test_an_alert_that_is_over_is_remembered_for_eight_days(store, alert, state, age, found):
+async def test_an_alert_that_is_over_is_remembered_for_forty_days(store, alert, state, age, found):
     now = 100 * DAY
     kept: Alert = alert(state=state, changed_at=now - age, floor=7)
     assert await store.commit(Outcome(alerts=(kept,)), expected=None, until=now)

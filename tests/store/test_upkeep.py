@@ -14,7 +14,7 @@ from alertd.store import backup, open_store
 
 DAY = 86400
 NOW = 100 * DAY
-KEEP = 35 * DAY
+KEEP = 45 * DAY
 OLD = NOW - KEEP - 1
 
 
