@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession
 
 from alertd.app import App, built, served, shown
 from alertd.clock import FastClock
@@ -117,7 +118,10 @@ async def test_a_locked_database_stops_no_loop_and_is_told_afterwards(app, tmp_p
 async def test_the_page_listens_where_it_is_told_to(app):
     async with served(app) as address:
         assert address.startswith("http://127.0.0.1:")
-        await app.refresh()
+        async with ClientSession() as session:
+            for page in ("alerts", "notifications", "rooms", "rules", "metrics"):
+                async with session.get(f"{address}/{page}") as answer:
+                    assert answer.status == 200, page
 
 
 def test_personal_values_are_pseudonyms_that_stay_the_same_unless_they_may_be_shown(app):

@@ -32,18 +32,21 @@ group_by = ["alertname"]
 [[receivers]]
 name = "nobody"
 """
-Living = Callable[[str], AbstractAsyncContextManager[Callable[[int], object]]]
+Living = Callable[..., AbstractAsyncContextManager[Callable[[int], object]]]
 
 
 @pytest.fixture
 def living(tmp_path: Path, clock) -> Living:
-    """A daemon that watches a scenario; what it gives lets so many minutes pass and returns the daemon."""
+    """A daemon that watches a scenario; what it gives lets so many minutes pass and returns the daemon.
+
+    Its rules are those that ship, unless others are given.
+    """
 
     @asynccontextmanager
-    async def live(scenario: str) -> AsyncIterator[Callable[[int], object]]:
+    async def live(scenario: str, rules: Path = RULES) -> AsyncIterator[Callable[[int], object]]:
         async with serve(build_app(load_scenario(scenario), clock, {KEY: "simulated"}, seed=3)) as twilio:
             path = tmp_path / "alertd.toml"
-            path.write_text(CONFIG.format(twilio=twilio, key=KEY, rules=RULES))
+            path.write_text(CONFIG.format(twilio=twilio, key=KEY, rules=rules))
             async with built(load(path), clock) as app:
                 await app.once()
 
@@ -86,3 +89,18 @@ async def test_api_trouble_blinds_alertd_for_a_while_which_it_says_and_takes_bac
         seen = await happened(await pass_minutes(20))
         assert ("resolved", "AlertdCredentialsRefused", "") in seen
         assert all(name.startswith("Alertd") for _, name, _ in seen)
+
+
+async def test_two_hours_without_a_room_are_told_once_by_those_who_switched_that_on(living, tmp_path):
+    rules = tmp_path / "silence.yaml"
+    rules.write_text((RULES / "silence.yaml").read_text().replace("enabled: false", "enabled: true"))
+    async with living("silence", rules) as pass_minutes:
+        assert await happened(await pass_minutes(60)) == []
+        assert await happened(await pass_minutes(70)) == [("firing", "NoRoomsStart", "")]
+        seen = await happened(await pass_minutes(110))
+        assert seen == [("firing", "NoRoomsStart", ""), ("resolved", "NoRoomsStart", "")]
+
+
+async def test_silence_is_no_trouble_to_the_rules_as_they_ship(living):
+    async with living("silence") as pass_minutes:
+        assert await happened(await pass_minutes(150)) == []

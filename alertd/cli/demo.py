@@ -76,7 +76,7 @@ async def _demo(scenario: Scenario, seed: int, speed: float, listen: str, folder
                 _say("The scenario:", scenario.description)
                 _say("First look", "at the rooms of the last day …")
                 await app.once()
-                _say(f"{(await app.store.counts())['rooms']:,} rooms judged.", f"Figures: {address}/metrics")
+                _say(f"{(await app.store.counts())['rooms']:,} rooms judged.", f"The page: {address}/alerts")
                 _say(f"Now time runs {speed:g} times as fast;", "rooms settle minutes after they end. Ctrl-C stops.\n")
                 clock.run_at(speed)
                 return await _watch(app, clock, scenario, stay=stay)

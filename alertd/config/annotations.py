@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from alertd.engine.rules import Annotation, Kind, Rate, Sample
+from alertd.engine.rules import Absent, Annotation, Count, Kind, Rate, Sample
 from alertd.templating import ANNOTATION_VARIABLES, Render, compile_text
 
 _RATE = {
@@ -24,6 +24,16 @@ Matching {{ sample.of }}: {{ sample.matched|number }}, in {{ sample.rooms_affect
 {{ sample.rooms|number }} rooms that ended within {{ sample.window|duration }}. \
 The limit is {{ sample.limit|number }}.""",
 }
+_ABSENT = {
+    "summary": """\
+{% if sample.matched %}Only {{ sample.matched|number }} room{{ "s" if sample.matched > 1 }}\
+{% else %}No room{% endif %} started within {{ sample.window|duration }}""",
+    "description": """\
+Rooms of the account that started within {{ sample.window|duration }} and are known: {{ sample.matched|number }}. \
+The rule holds below {{ sample.limit|number }}. A room is known once it has ended and Twilio's log of it is complete, \
+so those of the last minutes are not among them.""",
+}
+_DEFAULTS: dict[type[Kind], dict[str, str]] = {Rate: _RATE, Count: _COUNT, Absent: _ABSENT}
 _SPECIMEN = Sample(
     value=0.08,
     limit=0.05,
@@ -62,8 +72,8 @@ def trial(render: Render, alert: str, labels: Mapping[str, str]) -> str | None:
 def default_texts(kind: Kind, match: str, missing_in: Iterable[str]) -> dict[str, Annotation]:
     """The texts `summary` and `description` for a rule of this kind, without those it has; `match` says what counts."""
     shown = match if len(match) <= LONGEST_MATCH else f"{match[: LONGEST_MATCH - 1]}…"
-    sources = _RATE if isinstance(kind, Rate) else _COUNT
-    return {name: _with_match(name, source, shown) for name, source in sources.items() if name not in missing_in}
+    sources = _DEFAULTS[type(kind)].items()
+    return {name: _with_match(name, source, shown) for name, source in sources if name not in missing_in}
 
 
 def _with_match(name: str, source: str, match: str) -> Annotation:

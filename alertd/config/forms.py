@@ -19,6 +19,7 @@ _LISTEN = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]*)):(\d{1,5})")
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 MINUTE = 60
 LONGEST_WINDOW = 30 * 86400
+SHORTEST_ABSENCE, LONGEST_ABSENCE = 3600, 86400
 
 
 def label_complaint(name: str) -> str | None:
@@ -94,6 +95,14 @@ def _window(seconds: int) -> int:
     return seconds
 
 
+def _absence(seconds: int) -> int:
+    if seconds < SHORTEST_ABSENCE:
+        raise ValueError("must be at least 1h: a room is known only once it has ended and its log is complete")
+    if seconds > LONGEST_ABSENCE:
+        raise ValueError("must be at most 24h: the first look at an account knows no more than the last day")
+    return seconds
+
+
 def _yes(value: object) -> bool:
     if isinstance(value, list):
         raise ValueError("a list of alternatives belongs under match; here it is any: true")  # noqa: TRY004 - see above
@@ -152,6 +161,7 @@ MatcherText = Annotated[
 GroupBy = Annotated[tuple[str, ...], AfterValidator(_group_by)]
 Pause = Annotated[Duration, AfterValidator(_positive)]
 Window = Annotated[Duration, AfterValidator(_window)]
+AbsenceWindow = Annotated[Window, AfterValidator(_absence)]
 Limit = Annotated[
     float,
     BeforeValidator(_share),

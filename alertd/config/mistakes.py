@@ -49,7 +49,7 @@ def validate(
 ) -> tuple[Model | None, list[Problem]]:
     """The document's data as `model`, or None and every mistake in it; no message repeats a value that may be secret.
 
-    `refused` are unknown keys of which more is to be said than that.
+    `refused` are unknown keys of which more is to be said than that: `key`, or `table.key` in one table only.
     """
     try:
         return model.model_validate(document.data), []
@@ -114,8 +114,9 @@ def _meant(model: type[BaseModel], item: ErrorDetails) -> str | None:
 
 def _problem(model: type[BaseModel], document: Document, item: ErrorDetails, refused: Mapping[str, str]) -> Problem:
     path = tuple(part for part in item["loc"] if part != "[key]")
-    if item["type"] == "extra_forbidden" and path[-1] in refused:
-        return document.problem(path, f"{dotted(path)}: {refused[str(path[-1])]}", at_key=True)
+    why = refused.get(dotted(path[-1:])) or refused.get(dotted(path[-2:]))
+    if item["type"] == "extra_forbidden" and why:
+        return document.problem(path, f"{dotted(path)}: {why}", at_key=True)
     if item["type"] == "extra_forbidden":
         keys = known_keys(model, path[:-1])
         where = f" in {dotted(path[:-1])}" if len(path) > 1 else ""

@@ -13,13 +13,22 @@ from alertd.config.annotations import compiled, default_texts, trial
 from alertd.config.forms import label_complaint
 from alertd.config.mistakes import dotted
 from alertd.config.reading import Document, KeyPath, Written
-from alertd.config.ruletables import KINDS, LATER_KINDS, CountTable, RateTable, RuleTable, Shared
+from alertd.config.ruletables import (
+    CONDITIONS,
+    KINDS,
+    LATER_KINDS,
+    AbsentTable,
+    CountTable,
+    RateTable,
+    RuleTable,
+    Shared,
+)
 from alertd.engine.conditions import EVERYTHING, Condition, Parsed, both, parse_condition, parse_expression
 from alertd.engine.fields import Field, UnknownFieldError, find_field, label_name
-from alertd.engine.rules import Annotation, Count, Kind, Rate, Rule
+from alertd.engine.rules import Absent, Annotation, Count, Kind, Rate, Rule
 from alertd.errors import Problem
 
-QUIET = {Rate: 900, Count: 14400}
+QUIET = {Rate: 900, Absent: 900, Count: 14400}
 """Seconds of quiet before an alert resolves, by kind, where the rule does not say."""
 
 
@@ -83,6 +92,8 @@ def draft_rule(document: Document, path: KeyPath, raw: dict[str, Any], defaults:
     _judge_kind(draft, raw)
     _judge_conditions(draft, raw)
     given = _judge_by(draft, raw, defaults)
+    if raw.get("absent") is not None:
+        _judge_absence(draft, raw)
     _judge_labels(draft, raw, given)
     _judge_annotations(draft, raw, defaults, given)
     return draft
@@ -91,13 +102,15 @@ def draft_rule(document: Document, path: KeyPath, raw: dict[str, Any], defaults:
 def _kind(table: RuleTable) -> Kind:
     if isinstance(table.rate, RateTable):
         return Rate(**table.rate.model_dump())
+    if isinstance(table.absent, AbsentTable):
+        return Absent(**table.absent.model_dump())
     if isinstance(table.count, CountTable):
         return Count(**table.count.model_dump())
     return Count(at_least=1)
 
 
 def _judge_kind(draft: Draft, raw: Mapping[str, Any]) -> None:
-    found = [kind for kind in (*KINDS, *LATER_KINDS) if kind in raw]
+    found = [kind for kind in (*KINDS, *LATER_KINDS) if raw.get(kind) is not None]
     if not found:
         draft.wrong(draft.path, f"says no kind; write one of {', '.join(KINDS)}")
     for later in found[1:]:
@@ -106,7 +119,7 @@ def _judge_kind(draft: Draft, raw: Mapping[str, Any]) -> None:
 
 def _judge_conditions(draft: Draft, raw: Mapping[str, Any]) -> None:
     match, among, when = raw.get("match"), raw.get("among"), raw.get("when")
-    if not match and not when:
+    if not match and not when and raw.get("absent") is None:
         draft.wrong(draft.path, "needs match or when, else every participant would count against it")
     if isinstance(among, dict):
         draft.among = _condition(draft, draft.at("among"), parse_condition(plain(among)))
@@ -157,6 +170,17 @@ def _judge_by(draft: Draft, raw: Mapping[str, Any], defaults: Mapping[str, Any])
         given[label] = found.name
     draft.by = tuple(given.values())
     return given
+
+
+def _judge_absence(draft: Draft, raw: Mapping[str, Any]) -> None:
+    """Absence is that of rooms in an account: there is nobody in them to match, nor anything else to tell apart."""
+    for key in CONDITIONS:
+        if raw.get(key) is not None:
+            message = f"absent counts all rooms of an account that started, whoever was in them; leave {key} out"
+            draft.wrong(draft.at(key), message, at_key=True)
+    if draft.by != ("account",):
+        path = draft.at("by") if "by" in raw else ("defaults", "by")
+        draft.wrong(path, "absent has one alert for each account and no others; write by: [account] in its rule")
 
 
 def _by_field(draft: Draft, path: KeyPath, name: str) -> Field | None:

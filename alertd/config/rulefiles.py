@@ -16,7 +16,9 @@ from alertd.engine.rules import Rule
 from alertd.errors import InputError, Problem
 
 SUFFIXES = (".yaml", ".yml", ".toml")
-_LATER = dict.fromkeys(LATER_KINDS, f"this kind is not supported yet; there are {', '.join(KINDS)}")
+_LATER = dict.fromkeys(LATER_KINDS, f"this kind is not supported yet; there are {', '.join(KINDS)}") | dict.fromkeys(
+    ("absent.below_usual", "absent.windows"), "comparing with the usual is not supported yet; write fewer_than and over"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,18 +6,21 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from alertd.config.forms import AlertName, Confidence, Count, Limit, Window, Yes
+from alertd.config.forms import AbsenceWindow, AlertName, Confidence, Count, Limit, Window, Yes
 from alertd.settings import Duration, Table
 
-KINDS = ("any", "count", "rate")
-LATER_KINDS = ("anomaly", "burn_rate", "spike", "new_value", "absent", "metric", "distinct")
+KINDS = ("any", "count", "rate", "absent")
+LATER_KINDS = ("anomaly", "burn_rate", "spike", "new_value", "metric", "distinct")
+CONDITIONS = ("match", "when", "among")
 Of = Literal["participants", "rooms", "identities"]
 
 
 def _conditions(schema: dict[str, Any]) -> None:
-    """In the published schema: exactly one kind, and something to match."""
+    """In the published schema: exactly one kind, and something to match, except for absence of rooms."""
     schema["oneOf"] = [{"required": [kind]} for kind in KINDS]
-    schema["anyOf"] = [{"required": ["match"]}, {"required": ["when"]}]
+    schema["if"] = {"required": ["absent"]}
+    schema["then"] = {"properties": {**dict.fromkeys(CONDITIONS, False), "by": {"const": ["account"]}}}
+    schema["else"] = {"anyOf": [{"required": ["match"]}, {"required": ["when"]}]}
 
 
 class CountTable(Table):
@@ -41,6 +44,13 @@ class RateTable(Table):
     )
 
 
+class AbsentTable(Table):
+    """Holds for an account when fewer rooms than a limit started in a window, as far as they are known."""
+
+    fewer_than: Count = Field(description="The limit; with 1 the rule holds when no room started.", examples=[5])
+    over: AbsenceWindow = Field(7200, description="Length of the window: whole minutes, from 1h to 24h.")
+
+
 class Shared(Table):
     """What `defaults` may say for all rules of a file."""
 
@@ -50,7 +60,7 @@ class Shared(Table):
         examples=[["account", "media_region"]],
     )
     keep_firing_for: Duration | None = Field(
-        None, description="Quiet this long before it resolves. Default: 15m for rate, 4h for any and count."
+        None, description="Quiet this long before it resolves. Default: 15m for rate and absent, 4h for others."
     )
     labels: dict[str, str] = Field({}, description="Labels of the alert, such as severity.")
     annotations: dict[str, str] = Field({}, description="Texts of the alert: Jinja2 with labels, sample and rule.")
@@ -70,6 +80,7 @@ class RuleTable(Shared):
     any: Yes | None = Field(None, description="Holds when one participant matches.")
     count: CountTable | None = Field(None, description="Holds when so many match.")
     rate: RateTable | None = Field(None, description="Holds when such a share matches.")
+    absent: AbsentTable | None = Field(None, description="Holds when too few rooms of an account started.")
     for_: Duration = Field(0, alias="for", description="The rule must hold this long before the alert fires.")
     no_traffic: Duration = Field(
         21600, description="A rate that sees no traffic resolves after so long; until then no data is not recovery."

@@ -10,7 +10,7 @@ from alertd.engine.conditions import EVERYTHING, Condition, Predicate, compile_c
 from alertd.engine.errortable import error_url
 from alertd.engine.fields import Extractor, Field, find_field, label_name, label_value, labels
 from alertd.engine.records import Participant, SettledRoom
-from alertd.engine.rules import Rule
+from alertd.engine.rules import Absent, Rule
 from alertd.engine.values import Fact
 from alertd.engine.windows import MINUTE, Evidence, RoomCount, Series
 
@@ -78,6 +78,14 @@ class _Watch:
 
 
 @dataclass(slots=True)
+class _Account:
+    """All settled rooms of an account, whoever was in them: by the minute of their end, and by that of their start."""
+
+    ended: Series = field(default_factory=Series)
+    started: Series = field(default_factory=Series)
+
+
+@dataclass(slots=True)
 class _Population:
     """The rules that look at the same participants, split in the same way: it is done once for all of them."""
 
@@ -109,7 +117,7 @@ class Windows:
         self._populations: dict[tuple[Condition, tuple[int, ...]], _Population] = {}
         for rule in rules:
             self._watch(rule)
-        self._settled: dict[str, Series] = {}
+        self._accounts: dict[str, _Account] = {}
         self._settled_since = 0
         self._tidied: int | None = None
         self._fresh: list[GroupWindow] = []
@@ -117,14 +125,15 @@ class Windows:
 
     def _watch(self, rule: Rule) -> None:
         index, by = self._extractor.index, tuple(find_field(name) for name in rule.by)
-        watch = _Watch(rule, compile_condition(rule.match, index), by, 0)
+        watch = self._watches[rule.key] = _Watch(rule, compile_condition(rule.match, index), by, 0)
+        if isinstance(rule.kind, Absent):
+            return  # it looks at rooms that started, which are counted for every account anyway
         columns = tuple(self._by.index(f) for f in by)
         population = self._populations.get((rule.among, columns))
         if population is None:
             among = None if rule.among == EVERYTHING else compile_condition(rule.among, index)
             population = self._populations[rule.among, columns] = _Population(among, columns)
         population.watches.append(watch)
-        self._watches[rule.key] = watch
 
     @property
     def longest(self) -> int:
@@ -147,6 +156,16 @@ class Windows:
         """The groups that a rule has seen."""
         return self._watches[rule.key].groups.values()
 
+    def accounts(self) -> list[str]:
+        """The accounts of which rooms are counted, in order."""
+        return sorted(self._accounts)
+
+    def starts(self, rule: Rule, account: str) -> GroupWindow:
+        """The rooms of an account by the minute in which they started, as the group of a rule about absence."""
+        own = {"alertname": rule.alert, **rule.labels, "account": account}
+        series = self._accounts[account].started if account in self._accounts else Series()
+        return GroupWindow(own, fingerprint(own), self._settled_since, series)
+
     def refused(self, rule: Rule) -> bool:
         """Whether rooms that still count found no place because the rule has too many groups."""
         return self._watches[rule.key].refused is not None
@@ -154,8 +173,7 @@ class Windows:
     def fold(self, settled: SettledRoom, sign: int = 1) -> None:
         """Count a room that has settled; with `sign` -1 take out one that was replaced."""
         minute = settled.ended // MINUTE
-        if minute > self._settled_since:
-            self._count_settled(settled, sign)
+        self._count_settled(settled, self._settled_since, sign)
         for watch, key, count in self._counts(settled):
             group = watch.group(key, minute) if sign > 0 else watch.groups.get(key)
             if group is None or minute <= group.kept_since:
@@ -170,8 +188,7 @@ class Windows:
         """Count again what was forgotten of rooms that ended after minute `down_to`; `reach` ends it."""
         for settled in rooms:
             minute = settled.ended // MINUTE
-            if down_to < minute <= self._settled_since:
-                self._count_settled(settled, 1)
+            self._count_settled(settled, down_to, upto=self._settled_since)
             for watch, key, count in self._counts(settled):
                 group = watch.group(key, minute)
                 if group is not None and down_to < minute <= group.kept_since:
@@ -191,21 +208,28 @@ class Windows:
             return
         self._tidied = minute
         self._settled_since = max(self._settled_since, minute - self.longest)
-        for account, series in list(self._settled.items()):
-            series.forget(self._settled_since)
-            if not series:
-                del self._settled[account]
+        for name, account in list(self._accounts.items()):
+            account.ended.forget(self._settled_since)
+            account.started.forget(self._settled_since)
+            if not account.ended:
+                del self._accounts[name]
         for watch in self._watches.values():
             _forget(watch, minute, firing)
 
     def settled_rooms(self, account: str | None, after: int, upto: int) -> int:
         """Rooms of an account (None: of all) that settled, in the minutes with `after` < minute ≤ `upto`."""
-        books = [book for name, book in self._settled.items() if account in (None, name)]
+        books = [book.ended for name, book in self._accounts.items() if account in (None, name)]
         return sum(book.between(after, upto).rooms for book in books)
 
-    def _count_settled(self, settled: SettledRoom, sign: int) -> None:
-        series = self._settled.setdefault(settled.account, Series())
-        series.fold(settled.ended // MINUTE, RoomCount(0, len(settled.participants)), sign)
+    def _count_settled(self, settled: SettledRoom, after: int, sign: int = 1, upto: int | None = None) -> None:
+        """Count the room in the minutes of its end and of its start, each if `after` < minute ≤ `upto` (None: ever)."""
+        ended, started = settled.ended // MINUTE, settled.started // MINUTE
+        if ended <= after:
+            return
+        account, count = self._accounts.setdefault(settled.account, _Account()), RoomCount(0, len(settled.participants))
+        for series, minute in ((account.ended, ended), (account.started, started)):
+            if after < minute and (upto is None or minute <= upto):
+                series.fold(minute, count, sign)
 
     def _counts(self, settled: SettledRoom) -> Iterator[tuple[_Watch, Key, RoomCount]]:
         """What the room adds to each group of each rule; whatever cannot be counted is a fault, and passed by."""

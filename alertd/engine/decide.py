@@ -15,7 +15,7 @@ from alertd.engine.counting import GroupWindow, Windows
 from alertd.engine.groups import Group, Integration, Notification, flush, joined, settled_in
 from alertd.engine.health import KINDS, RULE_PREFIX, Trouble, ailments
 from alertd.engine.routes import Tree
-from alertd.engine.rules import Rule, Sample
+from alertd.engine.rules import LATE, Absent, Rule, Sample
 from alertd.engine.settle import OpenRoom
 from alertd.engine.windows import MINUTE
 
@@ -145,12 +145,20 @@ def _waiting(open_rooms: Iterable[OpenRoom], now: int) -> dict[str, list[int]]:
 def _judge_rule(tick: _Tick, rule: Rule) -> None:
     if tick.windows.refused(rule):
         tick.errors.setdefault(rule.key, f"more than {rule.max_groups} combinations of {', '.join(rule.by)}")
-    for group in tick.windows.groups(rule):
+    for group in _groups(tick, rule):
         if group.fingerprint in tick.judged:
             tick.errors.setdefault(rule.key, "another rule gives its alerts the same labels; the first one counts")
             continue
         tick.judged.add(group.fingerprint)
         _judge_group(tick, rule, group)
+
+
+def _groups(tick: _Tick, rule: Rule) -> Iterable[GroupWindow]:
+    """The groups that a rule has seen; for absence all accounts, since one without rooms is just what it looks for."""
+    if not isinstance(rule.kind, Absent):
+        return tick.windows.groups(rule)
+    accounts = tick.policy.accounts or tick.windows.accounts()
+    return [tick.windows.starts(rule, account) for account in accounts]
 
 
 def _judge_group(tick: _Tick, rule: Rule, group: GroupWindow) -> None:
@@ -166,7 +174,10 @@ def _judge_group(tick: _Tick, rule: Rule, group: GroupWindow) -> None:
 
 def _judge(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> None:
     idle = before.state in ("inactive", "resolved")
-    if idle and not group.series.matched:
+    if isinstance(rule.kind, Absent):
+        if before.state != "firing" and _blind(tick, rule, group, group.labels["account"]):
+            return  # what cannot be seen is not absent
+    elif idle and not group.series.matched:
         return
     view = kinds.judge(rule.kind, group.series, tick.minute, before.floor // MINUTE)
     if before.state != "firing" and not view.holds and _judge_past(tick, rule, group, before):
@@ -177,6 +188,8 @@ def _judge(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> None:
 
 def _judge_past(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> bool:
     """Tell what held unseen, if anything did: late rooms are judged as they would have been then."""
+    if isinstance(rule.kind, Absent):
+        return False  # rooms that were missing and came late are no news
     floor = before.floor // MINUTE
     past = kinds.judge_past(rule.kind, group.series, tick.minute, group.fresh, floor, rule.hold_for)
     if past is None:
@@ -220,6 +233,8 @@ def _judge_orphans(tick: _Tick) -> None:
         rule = rules.get(before.rule)
         if rule is None:
             _record(tick, before, advance(before, _gone("its rule was removed"), tick.now), None)
+        elif isinstance(rule.kind, Absent) and tick.policy.accounts:
+            _record(tick, before, advance(before, _gone("its account was removed"), tick.now), None)
         else:
             _judge_group(tick, rule, GroupWindow(before.labels, before.fingerprint, tick.minute))
 
@@ -325,16 +340,19 @@ def _flush_groups(tick: _Tick) -> None:
 def _blind(tick: _Tick, rule: Rule, group: GroupWindow, account: str | None) -> str:
     """Why quiet means nothing in this group just now; empty if it does."""
     watched = tick.policy.accounts if account is None else (account,)
-    if any(not _seen(tick, name) for name in watched if name in tick.policy.accounts):
+    lately = LATE * MINUTE if isinstance(rule.kind, Absent) else 0  # by then what a first look found has settled
+    if any(not _seen(tick, name, lately) for name in watched if name in tick.policy.accounts):
         return "its account could not be seen"
     if group.fingerprint not in tick.judged and tick.windows.refused(rule):
         return "its rule has too many groups to count it"
     return ""
 
 
-def _seen(tick: _Tick, account: str) -> bool:
+def _seen(tick: _Tick, account: str, lately: int) -> bool:
+    """Whether the account is in sight at the minute of the tick, and has been for as many seconds as `lately`."""
+    now = tick.minute * MINUTE
     return any(
-        sight.account == account and sight.seen_from <= tick.now <= sight.seen_until + BLIND_AFTER
+        sight.account == account and sight.seen_from + lately <= now <= sight.seen_until + BLIND_AFTER
         for sight in tick.snapshot.sights
     )
 

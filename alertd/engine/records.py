@@ -76,6 +76,14 @@ class SettledRoom(msgspec.Struct, frozen=True, kw_only=True):
     replaced_at: int | None = None
     partial: bool = False
 
+    @property
+    def started(self) -> int:
+        """When the room started: its create time, else its duration before its end; never after its end."""
+        created = epoch(self.room.create_time)
+        if created is None:
+            created = self.ended - (self.room.duration_sec or 0)
+        return min(created, self.ended)
+
 
 def epoch(moment: datetime | None) -> int | None:
     """Whole seconds since the epoch of a datetime (one without a zone is taken as UTC, as Twilio means it)."""

@@ -28,8 +28,9 @@ STEP = 5
 class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a rule saw for one group in one window, in the rule's own unit `of`; times and lengths in seconds.
 
-    `value` is what is compared with `limit`; `lower` and `upper` bound a share; `position` is how long before the
-    tick the window ends; `settled_share` is rooms settled of rooms known in the window.
+    `value` is what is compared with `limit`, and `below` says that the rule holds under it, not over it; `lower` and
+    `upper` bound a share; `position` is how long before the tick the window ends; `settled_share` is rooms settled of
+    rooms known in the window.
     """
 
     value: float
@@ -46,6 +47,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     upper: float | None = None
     baseline: float | None = None
     settled_share: float | None = None
+    below: bool = False
 
     @property
     def rate(self) -> float:
@@ -72,7 +74,21 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float | None = 0.99
 
 
-Kind = Count | Rate
+class Absent(msgspec.Struct, frozen=True, kw_only=True):
+    """Holds when fewer than `fewer_than` rooms of an account started in a window, as far as they are known.
+
+    Its series counts rooms in the minute of their start. A room is known once it has ended and settled, so the end of
+    the window is always thin: `over` must be longer than that takes.
+    """
+
+    fewer_than: int
+    over: int = 7200
+    of: Of = "rooms"
+
+
+Matching = Count | Rate
+"""The kinds that count what matches."""
+Kind = Matching | Absent
 Annotation = Callable[[Mapping[str, object]], str]
 """A compiled annotation: the text for the variables `labels`, `sample`, `rule`; raises ValueError if it fails."""
 
@@ -134,8 +150,11 @@ def positions(window: int) -> range:
 def judge(kind: Kind, series: Series, minute: int, floor: int) -> View:
     """Whether `kind` holds at the tick in `minute` in any position; no window reaches back to `floor` or before.
 
-    The view is that of the position with the most excess, the latest of equals.
+    The view is that of the position with the most excess, the latest of equals. Absence is judged in the whole window
+    up to the tick: what a floor leaves out would be taken for missing.
     """
+    if isinstance(kind, Absent):
+        return _view_of_starts(kind, series, minute)
     offsets: Sequence[int] = positions(kind.over)
     if not _conceivable(kind, series.between(max(minute - offsets[-1] - kind.over // MINUTE, floor), minute)):
         offsets = (0,)
@@ -148,8 +167,10 @@ def elevated(kind: Kind, series: Series, minute: int, floor: int) -> int | None:
 
     Judged on 30 minutes (or the window, if shorter). A rate is elevated while at least 2 rooms match and the plain
     share is above 3/4 of its limit; a count while its own condition holds. Since logs trail, the half hours that ended
-    some minutes ago are looked at again.
+    some minutes ago are looked at again. Absence is judged on its own window.
     """
+    if isinstance(kind, Absent):
+        return minute if _view_of_starts(kind, series, minute).holds else None
     length = min(kind.over, LATE * MINUTE)
     if not series.between(max(minute - LATE - length // MINUTE, floor), minute).matched:
         return None
@@ -161,8 +182,8 @@ def elevated(kind: Kind, series: Series, minute: int, floor: int) -> int | None:
 
 
 def traffic_judged(kind: Kind, series: Series, since: int, minute: int) -> bool:
-    """Whether enough traffic ended after minute `since` to call a quiet rate recovered; a count needs none."""
-    if isinstance(kind, Count):
+    """Whether enough traffic ended after minute `since` to call a quiet rate recovered; other kinds need none."""
+    if not isinstance(kind, Rate):
         return True
     return _counted(kind, series, since, minute, series.between(since, minute))[1] >= kind.min
 
@@ -176,7 +197,9 @@ class Past(NamedTuple):
     worst: View
 
 
-def judge_past(kind: Kind, series: Series, minute: int, fresh: Iterable[int], floor: int, hold_for: int) -> Past | None:
+def judge_past(
+    kind: Matching, series: Series, minute: int, fresh: Iterable[int], floor: int, hold_for: int
+) -> Past | None:
     """Where a rule held before the late half hour, as judged now that the rooms of the minutes `fresh` are known.
 
     Only windows that contain one of them are looked at: all others were judged when they were the latest. None where
@@ -207,6 +230,9 @@ def _longest_run(minutes: Iterable[int]) -> int:
 def describe(kind: Kind, sample: Sample) -> str:
     """The sample in words, the reason of a change: `12 % of 340 participants match (at least 9.1 %), limit 5 %`."""
     window = format_duration(sample.window)
+    if isinstance(kind, Absent):
+        enough = f"fewer than {kind.fewer_than} are" if kind.fewer_than > 1 else "none is"
+        return f"{_rooms(sample.matched)} started within {window}, {enough} too few"
     if isinstance(kind, Count):
         return f"{sample.matched} {sample.of} match within {window}, limit {kind.at_least}"
     bound = "" if sample.lower is None else f" (at least {_percent(sample.lower)})"
@@ -214,18 +240,30 @@ def describe(kind: Kind, sample: Sample) -> str:
     return f"{share} match{bound} within {window}, limit {_percent(kind.above)}"
 
 
+def _rooms(number: int) -> str:
+    return "no room" if number == 0 else f"{number} room{'s' if number > 1 else ''}"
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
-def _conceivable(kind: Kind, sums: Sums) -> bool:
+def _conceivable(kind: Matching, sums: Sums) -> bool:
     """Whether any window inside a stretch with these sums can hold at all: most are quiet, and this is cheap."""
     if isinstance(kind, Count):
         return sums.matched >= kind.at_least
     return sums.matched > 0 and sums.affected >= kind.min_rooms
 
 
-def _view(kind: Kind, series: Series, minute: int, offset: int, floor: int, length: int) -> View:
+def _view_of_starts(kind: Absent, series: Series, minute: int) -> View:
+    """The rooms that started in the window up to `minute`, against as many as there should be."""
+    after = minute - kind.over // MINUTE
+    sums = series.between(after, minute)
+    holds = sums.rooms < kind.fewer_than
+    return View(0, kind.over, after, minute, sums, sums.rooms, sums.rooms, holds, sums.rooms)
+
+
+def _view(kind: Matching, series: Series, minute: int, offset: int, floor: int, length: int) -> View:
     """What `kind` makes of the window of `length` seconds that ends `offset` minutes before `minute`."""
     upto = minute - offset
     after = max(upto - length // MINUTE, floor)
@@ -240,7 +278,7 @@ def _view(kind: Kind, series: Series, minute: int, offset: int, floor: int, leng
     return View(offset, length, after, upto, sums, matched, total, holds, share, lower, upper)
 
 
-def _counted(kind: Kind, series: Series, after: int, upto: int, sums: Sums) -> tuple[int, int]:
+def _counted(kind: Matching, series: Series, after: int, upto: int, sums: Sums) -> tuple[int, int]:
     """Matches and population of a window in the unit that the rule counts."""
     if kind.of == "rooms":
         return sums.affected, sums.rooms
@@ -257,7 +295,7 @@ def sample_of(kind: Kind, series: Series, view: View, settled_share: float | Non
     """The view as alerts carry it."""
     return Sample(
         value=view.value,
-        limit=kind.at_least if isinstance(kind, Count) else kind.above,
+        limit=_limit(kind),
         matched=view.matched,
         total=view.total,
         rooms=view.sums.rooms,
@@ -269,7 +307,14 @@ def sample_of(kind: Kind, series: Series, view: View, settled_share: float | Non
         lower=view.lower,
         upper=view.upper,
         settled_share=settled_share,
+        below=isinstance(kind, Absent),
     )
+
+
+def _limit(kind: Kind) -> float:
+    if isinstance(kind, Absent):
+        return kind.fewer_than
+    return kind.at_least if isinstance(kind, Count) else kind.above
 
 
 def design_effect(sums: Sums) -> float:

@@ -229,8 +229,14 @@ def _is_share(sample: Sample) -> bool:
 
 
 def _counted(sample: Sample) -> str:
+    if sample.below:
+        return f"{_rooms(sample.matched)} started"
     counts = f"{number(sample.matched)} of {number(sample.total)} {sample.of}"
     return f"{counts} ({percent(sample.rate)})" if _is_share(sample) else counts
+
+
+def _rooms(count: int) -> str:
+    return "no room" if count == 0 else f"{number(count)} room{'s' if count > 1 else ''}"
 
 
 def _facts(alert: NotifiedAlert, at: int) -> list[Fact]:
@@ -262,7 +268,8 @@ def _sample_facts(sample: Sample) -> list[Fact]:
     facts = [Fact("Seen", f"{_counted(sample)}{_bounds(sample)}")]
     if sample.baseline is not None:
         facts.append(Fact("Usual", percent(sample.baseline)))
-    facts.append(Fact("Rooms", f"{number(sample.rooms_affected)} of {number(sample.rooms)} affected"))
+    if not sample.below:
+        facts.append(Fact("Rooms", f"{number(sample.rooms_affected)} of {number(sample.rooms)} affected"))
     if sample.identities:
         facts.append(Fact("Identities", f"{number(sample.identities)} affected"))
     ended = f", ended {duration(sample.position)} before it was judged" if sample.position else ""
@@ -273,6 +280,8 @@ def _sample_facts(sample: Sample) -> list[Fact]:
 
 
 def _bounds(sample: Sample) -> str:
+    if sample.below:
+        return f"; fires below {number(sample.limit)}"
     if not _is_share(sample):
         return f"; fires from {number(sample.limit)}"
     lower = f", surely at least {percent(sample.lower)}" if sample.lower is not None else ""

@@ -1,4 +1,4 @@
-"""What alertd says over HTTP: whether it is alive and ready, and its figures."""
+"""What alertd says over HTTP: whether it is alive and ready, its figures, and its pages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from alertd.web.metrics import Metrics
+from alertd.web.pages import Pages
 
 Readiness = Callable[[], Awaitable[str]]
 """Why alertd is not ready yet, or an empty text."""
@@ -14,8 +15,8 @@ Refresh = Callable[[], Awaitable[None]]
 """Brings figures that are read from the store up to date."""
 
 
-def build_web(metrics: Metrics, readiness: Readiness, refresh: Refresh) -> web.Application:
-    """The web application; reading needs no login."""
+def build_web(metrics: Metrics, readiness: Readiness, refresh: Refresh, pages: Pages | None = None) -> web.Application:
+    """The web application, with `pages` for people where there are any; reading needs no login."""
 
     async def healthy(_request: web.Request) -> web.Response:
         return web.Response(text="OK\n")
@@ -32,4 +33,6 @@ def build_web(metrics: Metrics, readiness: Readiness, refresh: Refresh) -> web.A
     app.router.add_get("/-/healthy", healthy)
     app.router.add_get("/-/ready", ready)
     app.router.add_get("/metrics", figures)
+    if pages is not None:
+        app.router.add_routes(pages.routes())
     return app

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from alertd.config import load_rules
-from alertd.engine.conditions import both, parse_condition, parse_expression
-from alertd.engine.rules import Count, Rate, Sample
+from alertd.engine.conditions import EVERYTHING, both, parse_condition, parse_expression
+from alertd.engine.rules import Absent, Count, Rate, Sample
 from alertd.errors import InputError
 
 SAMPLE = Sample(
@@ -50,6 +51,27 @@ def test_rate_has_the_documented_defaults(rule):
     found = rule("    when: error\n    rate: {above: 5%}\n")
     assert found.kind == Rate(above=0.05, over=3600, of="participants", min=50, min_rooms=3, confidence=0.99)
     assert found.keep_firing_for == 900
+
+
+def test_absence_needs_no_more_than_its_limit(rule):
+    found = rule("    absent: {fewer_than: 5}\n")
+    assert found.kind == Absent(fewer_than=5, over=7200)
+    assert (found.by, found.match, found.among, found.keep_firing_for) == (("account",), EVERYTHING, EVERYTHING, 900)
+    assert rule("    absent: {fewer_than: 1, over: 24h}\n    by: [account]\n", "defaults: {by: [sdk]}\n").by == (
+        "account",
+    )
+
+
+@pytest.mark.parametrize(
+    ("rooms", "summary"),
+    [(0, "No room started within 2h"), (1, "Only 1 room started within 2h"), (4, "Only 4 rooms started within 2h")],
+)
+def test_absence_without_annotations_gets_texts_that_say_how_many_rooms_started(rule, rooms, summary):
+    found = rule("    absent: {fewer_than: 5}\n")
+    sample = msgspec.structs.replace(SAMPLE, value=rooms, matched=rooms, limit=5, window=7200)
+    variables = {"labels": {}, "sample": sample, "rule": {}}
+    assert found.annotations["summary"](variables) == summary
+    assert f"are known: {rooms}. The rule holds below 5." in found.annotations["description"](variables)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ BEYOND_RULES = {
     ),
     *("end-reason-ambiguous", "label-account", "label-alertname", "label-also-from-by", "label-name-invalid"),
     *("label-reserved", "match-empty", "second-document", "toml-in-a-second-rule"),
+    *("absent-by-of-defaults", "absent-over-too-long", "absent-over-too-short", "kind-without-value"),
     *("version-as-a-number-in-when", "when-calls", "when-unknown-field", "window-not-whole-minutes", "window-too-long"),
 }
 

@@ -10,7 +10,7 @@ from alertd.config import load_rules
 from alertd.engine.conditions import compile_condition
 from alertd.engine.fields import Extractor
 from alertd.engine.records import Participant, Room, SettledRoom
-from alertd.engine.rules import Sample
+from alertd.engine.rules import Absent, Sample
 
 FOLDER = Path(__file__).parents[2] / "rules"
 LOADED = load_rules([FOLDER])
@@ -98,6 +98,14 @@ def test_each_rule_says_how_bad_it_is_and_what_to_do(rule):
         assert len(texts["summary"]) < 120
         assert len(texts["description"].split()) > 12
         assert texts["runbook_url"].startswith("https://www.twilio.com/docs/")
+
+
+def test_silence_is_off_and_a_page_for_those_who_switch_it_on(rule_file):
+    assert "NoRoomsStart" not in {rule.alert for rule in LOADED.rules}
+    written = (FOLDER / "silence.yaml").read_text()
+    (rule,) = load_rules([rule_file(written.replace("enabled: false", "enabled: true"))]).rules
+    assert rule.kind == Absent(fewer_than=1, over=3600)
+    test_each_rule_says_how_bad_it_is_and_what_to_do(rule)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

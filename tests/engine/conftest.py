@@ -93,6 +93,7 @@ def _call(
     number: int = 0,
     settled: float = 8,
     replaced: float | None = None,
+    lasted: float | None = None,
     account: str = "production",
     people: str = "",
     **values: Any,
@@ -115,7 +116,11 @@ def _call(
     ]
     return SettledRoom(
         account=account,
-        room=Room(room_sid=f"RM{number:032x}", room_name=f"meeting {number}"),
+        room=Room(
+            room_sid=f"RM{number:032x}",
+            room_name=f"meeting {number}",
+            create_time=None if lasted is None else datetime.fromtimestamp(begin - round(lasted * MINUTE), UTC),
+        ),
         participants=tuple(participants),
         ended=begin,
         known_at=begin + round(settled * MINUTE),
@@ -127,8 +132,9 @@ def _call(
 def call() -> Build:
     """Makes a room that ended so many minutes after noon, with so many participants who lost media and who did not.
 
-    It settles `settled` minutes after its end and is `replaced` so many after it; further keywords are values of all
-    its participants. Rooms made alike are the same room, unless given a `number`.
+    It settles `settled` minutes after its end and is `replaced` so many after it; it began `lasted` minutes before it,
+    or Twilio does not say when. Further keywords are values of all its participants. Rooms made alike are the same
+    room, unless given a `number`.
     """
     return _call
 

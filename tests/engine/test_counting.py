@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from alertd.engine.conditions import parse_condition
 from alertd.engine.counting import EVERY_RULE, SLACK, Windows
-from alertd.engine.rules import Count, Rate, Rule
+from alertd.engine.rules import Absent, Count, Rate, Rule
+from alertd.engine.windows import NOTHING
 
 NOON = 1_772_452_800 // 60
 
@@ -142,6 +143,29 @@ def test_a_big_room_does_not_fill_the_evidence(call):
     assert len(group.series.evidence(0, 10**9, 100)) == 5
 
 
+def test_the_rooms_that_started_are_those_of_one_account_by_the_minute_of_their_start(call):
+    one = rule(kind=Absent(fewer_than=1), labels={"severity": "page"})
+    rooms = [call(30, 1, lasted=20), call(31, lasted=21), call(32, 1, lasted=2), call(30, 1, account="staging")]
+    windows = counted(one, *rooms)
+    assert (windows.accounts(), groups(windows, one)) == (["production", "staging"], {})
+    group = windows.starts(one, "production")
+    assert group.labels == {"alertname": "A", "severity": "page", "account": "production"}
+    assert [group.series.between(minute - 1, minute).rooms for minute in (NOON + 10, NOON + 30)] == [2, 1]
+    assert len(windows.starts(one, "elsewhere").series) == 0
+    windows.fold(rooms[0], -1)
+    assert windows.starts(one, "production").series.between(0, NOON + 99).rooms == 2
+
+
+def test_starts_are_forgotten_with_all_else_that_no_rule_looks_back_to(call):
+    one = rule(kind=Absent(fewer_than=1, over=3600))
+    windows = counted(one, call(0, 1, lasted=0), call(40, 1, lasted=38))
+    windows.forget(NOON + 60 + SLACK, {})
+    series = windows.starts(one, "production").series
+    assert (series.between(0, NOON), series.between(NOON, NOON + 2).rooms) == (NOTHING, 1)
+    windows.forget(NOON + 400, {})
+    assert windows.accounts() == []
+
+
 # bounds
 
 
@@ -267,6 +291,7 @@ def test_counting_with_replacing_forgetting_and_reaching_back_equals_counting_wh
         rule(by=("account", "media_region")),
         rule(alert="B", kind=Rate(above=0.1, of="identities"), by=("account",)),
         rule(alert="C", kind=Count(at_least=2, over=300, of="rooms"), by=(), among=condition({"media_region": "us1"})),
+        silent := rule(alert="D", kind=Absent(fewer_than=1)),
     ]
     windows, rooms, now = Windows(rules, plain), {}, 0
     for number in range(1, data.draw(st.integers(1, 20))):
@@ -276,6 +301,7 @@ def test_counting_with_replacing_forgetting_and_reaching_back_equals_counting_wh
             data.draw(st.integers(0, 2)),
             data.draw(st.integers(0, 2)),
             number=data.draw(st.integers(1, number)),
+            lasted=data.draw(st.sampled_from([None, 0, 5, 130, 900])),
             media_region=data.draw(st.sampled_from(["us1", "au1"])),
         )
         oldest = room.ended // 60 - windows.longest
@@ -297,6 +323,9 @@ def test_counting_with_replacing_forgetting_and_reaching_back_equals_counting_wh
                 assert series.between(after, upto) == other.series.between(after, upto)
                 assert series.identities(after, upto) == other.series.identities(after, upto)
                 assert series.evidence(after, upto, 5) == other.series.evidence(after, upto, 5)
+    upto, after = NOON + now, NOON + now - silent.kind.over // 60 - SLACK
+    mine, other = (them.starts(silent, "production").series.between(after, upto) for them in (windows, afresh))
+    assert mine == other
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -61,6 +61,20 @@ def test_a_count_is_told_without_a_share(make_notification, make_alert, make_sam
     assert told["Window"] == "30m, ended 10m before it was judged"
 
 
+@pytest.mark.parametrize(
+    ("rooms", "told"), [(0, "no room started"), (1, "1 room started"), (1200, "1,200 rooms started")]
+)
+def test_too_few_rooms_are_told_as_such_with_the_limit_that_they_undercut(
+    make_notification, make_alert, make_sample, url, rooms, told
+):
+    counts = {"value": rooms, "matched": rooms, "total": rooms, "rooms": rooms, "rooms_affected": 0, "identities": 0}
+    silent = make_sample(**counts, limit=1500, of="rooms", lower=None, upper=None, below=True)
+    quiet = make_notification(make_alert(sample=silent, evidence=(), first_seen=None, last_seen=None))
+    assert wording.headline(quiet) == f"FIRING · MediaConnectionFailing · production / au1 · {told}"
+    assert list(facts(quiet, url)) == ["Since", "Seen", "Window", "Settled"]
+    assert facts(quiet, url)["Seen"] == f"{told}; fires below 1,500"
+
+
 def test_a_baseline_is_told_where_there_is_one(make_notification, make_alert, make_sample, url):
     assert facts(make_notification(make_alert(sample=make_sample(baseline=0.021))), url)["Usual"] == "2.1 %"
 
