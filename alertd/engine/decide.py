@@ -80,6 +80,15 @@ class Policy:
     accounts: tuple[str, ...] = ()
     health_severity: str = "page"
 
+    def concerns(self, trouble: Trouble) -> bool:
+        """Whether the account or integration in trouble is still configured; other troubles always count."""
+        subject = KINDS[trouble.kind].subject
+        if subject == "account":
+            return trouble.subject in self.accounts
+        if subject == "integration":
+            return any(trouble.subject == one.name for told in self.integrations.values() for one in told)
+        return True
+
 
 @dataclass(slots=True)
 class _Tick:
@@ -245,7 +254,7 @@ def _gone(why: str) -> Finding:
 
 def _judge_health(tick: _Tick) -> None:
     """What alertd says about itself; nothing more about what has left the configuration."""
-    known = [trouble for trouble in tick.snapshot.troubles if _concerns(tick.policy, trouble)]
+    known = [trouble for trouble in tick.snapshot.troubles if tick.policy.concerns(trouble)]
     told = set()
     for ailment in ailments(known, tick.now, tick.policy.health_severity):
         mark = fingerprint(ailment.labels)
@@ -258,16 +267,6 @@ def _judge_health(tick: _Tick) -> None:
         alive = before.state in ("pending", "firing") and before.rule.startswith(RULE_PREFIX)
         if alive and before.fingerprint not in told:
             _record(tick, before, advance(before, _gone("it is no longer known to be in trouble"), tick.now), None)
-
-
-def _concerns(policy: Policy, trouble: Trouble) -> bool:
-    """Whether the account or integration in trouble is still configured; other troubles always count."""
-    subject = KINDS[trouble.kind].subject
-    if subject == "account":
-        return trouble.subject in policy.accounts
-    if subject == "integration":
-        return any(trouble.subject == one.name for told in policy.integrations.values() for one in told)
-    return True
 
 
 def _record(tick: _Tick, before: Alert, after: Alert, rule: Rule | None) -> None:

@@ -60,7 +60,7 @@ class Standing:
 def standing_at(now: int, policy: Policy, snapshot: Snapshot, judged_until: int | None) -> Standing:
     """How alertd is, from what the store holds; what has left the configuration does not count."""
     going_on = sum(room.ended is None for room in snapshot.open_rooms)
-    lasting = [one for one in snapshot.troubles if one.until is None and _is_configured(policy, one)]
+    lasting = [one for one in snapshot.troubles if one.until is None and policy.concerns(one)]
     return Standing(
         now=now,
         troubles=tuple(_told(trouble) for trouble in lasting),
@@ -79,13 +79,3 @@ def _last_seen(sights: Iterable[Sight], account: str) -> int | None:
 def _told(trouble: Trouble) -> TroubleTold:
     kind = KINDS[trouble.kind]
     return TroubleTold(kind.summary.format(subject=trouble.subject), trouble.message, kind.remedy, trouble.since)
-
-
-def _is_configured(policy: Policy, trouble: Trouble) -> bool:
-    """Whether what the trouble is about is still there: nobody can clear the trouble of an account that was removed."""
-    subject = KINDS[trouble.kind].subject
-    if subject == "account":
-        return trouble.subject in policy.accounts
-    if subject == "integration":
-        return any(trouble.subject == one.name for told in policy.integrations.values() for one in told)
-    return True
