@@ -37,7 +37,7 @@ def _secret(value: object) -> object:
 def _from_env(name: str) -> str:
     text = os.environ.get(name, "")
     if not text:
-        raise ValueError(f"the environment variable {name} is not set; export it or use {{ file = … }}")
+        raise ValueError(f"the environment variable {name} is not set, or empty; export it or use {{ file = … }}")
     return text
 
 

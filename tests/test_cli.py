@@ -247,6 +247,16 @@ async def test_the_database_is_upgraded_and_copied_by_command(written, tmp_path)
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+async def test_looking_at_the_outbox_needs_no_secret_but_the_databases(written):
+    config = written(secret="simulated")
+    assert (await alertd("db", "upgrade", "--config", config))[0] == 0
+    config.write_text(
+        config.read_text().replace('api_key_secret = "simulated"', 'api_key_secret = { env = "NOT_HERE" }')
+    )
+    status, _, err = await alertd("deliveries", "--config", config)
+    assert (status, err) == (0, "nothing has been sent yet\n")
+
+
 async def test_a_database_that_cannot_be_used_says_why(written, tmp_path):
     (tmp_path / "alertd.db").write_text("this is no database, whatever its name says " * 100)
     status, _, err = await alertd("run", "--config", written(), "--once")

@@ -88,7 +88,13 @@ def check(config: Path | None, rules: tuple[Path, ...], as_json: bool) -> None:
     "--scenario", default="clean", show_default=True, metavar="NAME|FILE", help="What happens; --list names them."
 )
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same traffic.")
-@click.option("--speed", default=60.0, show_default=True, type=click.FloatRange(1, 3600), help="Seconds a real second.")
+@click.option(
+    "--speed",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(1, 3600),
+    help="How many times as fast as real time.",
+)
 @click.option("--rooms-per-day", type=click.IntRange(0, 1_000_000), help="Traffic, instead of the scenario's.")
 @click.option("--list", "listing", is_flag=True, help="List the scenarios and exit.")
 def simulate(listen: str, scenario: str, seed: int, speed: float, rooms_per_day: int | None, listing: bool) -> None:
@@ -106,7 +112,11 @@ def simulate(listen: str, scenario: str, seed: int, speed: float, rooms_per_day:
 @click.option("--scenario", default="short-outage", show_default=True, metavar="NAME|FILE", help="What happens.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same traffic.")
 @click.option(
-    "--speed", default=120.0, show_default=True, type=click.FloatRange(1, 3600), help="Seconds a real second."
+    "--speed",
+    default=120.0,
+    show_default=True,
+    type=click.FloatRange(1, 3600),
+    help="How many times as fast as real time.",
 )
 @click.option("--listen", default="127.0.0.1:0", show_default=True, metavar="HOST:PORT", help="alertd's own address.")
 @click.option("--stay", is_flag=True, help="Go on after the incident is over, until Ctrl-C.")

@@ -12,7 +12,7 @@ from typing import Any
 import click
 import msgspec
 
-from alertd.config import load_config
+from alertd.config import load_store
 from alertd.store import OutboxEntry, open_store
 
 COLOURS = {"sent": "green", "queued": "yellow", "failed": "red"}
@@ -40,7 +40,7 @@ def retry_delivery(config: Path, id: str) -> int:  # noqa: A002 - named as in th
 
 
 async def _read(config: Path, *, failed: bool, limit: int) -> list[OutboxEntry]:
-    store = await open_store(load_config(config).store.url.get_secret_value(), migrate=False)
+    store = await open_store(load_store(config).url.get_secret_value(), migrate=False)
     try:
         return list(await store.deliveries(failed=failed, limit=limit))
     finally:
@@ -48,7 +48,7 @@ async def _read(config: Path, *, failed: bool, limit: int) -> list[OutboxEntry]:
 
 
 async def _retry(config: Path, id: str) -> bool:  # noqa: A002 - named as in the command's help
-    store = await open_store(load_config(config).store.url.get_secret_value(), migrate=False)
+    store = await open_store(load_store(config).url.get_secret_value(), migrate=False)
     try:
         return await store.retry(id, int(time.time()))
     finally:

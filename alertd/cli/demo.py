@@ -34,7 +34,7 @@ paths = ["{rules}"]
 listen = "{listen}"
 [route]
 receiver = "terminal"
-group_by = ["account"]
+group_by = ["account", "severity"]
 [[receivers]]
 name = "terminal"
 [[receivers.console]]
@@ -129,10 +129,12 @@ class Story:
         counts = await app.store.counts()
         snapshot = await app.store.snapshot(int(clock.now()))
         firing = [alert for alert in snapshot.alerts.values() if alert.state == "firing"]
+        paging = [alert for alert in firing if alert.labels.get("severity") == "page"]
+        told = all(group.labels.get("severity") != "page" for group in snapshot.groups.values())
         if firing and self.fired is None:
             self.fired = min(alert.starts_at or 0 for alert in firing)
             self.found = f"{format_duration(int(self.fired - self.started))}"
-        self.over = self.fired is not None and not firing and not snapshot.groups
+        self.over = self.fired is not None and not paging and told
         if self.over and not self.closed:
             ended = max(alert.ends_at or 0 for alert in snapshot.alerts.values())
             self.closed = f"{format_duration(int(ended - self.started))}"

@@ -49,6 +49,9 @@ def follow(url: str) -> Clock:
 async def _once(loaded: Loaded, clock: Clock) -> int:
     async with built(loaded, clock) as app:
         looks = await app.once()
+    for look in looks:
+        if look.skipped:
+            click.echo(f"alertd: account {look.account} is being looked at by another alertd", err=True)
     failed = [look for look in looks if look.error]
     for look in failed:
         click.echo(f"alertd: account {look.account} could not be read: {look.error}", err=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alertd.config.checking import Checked, Loaded, check, load
-from alertd.config.configfile import Config, Integration, load_config
+from alertd.config.configfile import Config, Integration, load_config, load_store
 from alertd.config.rulefiles import LoadedRules, load_rules
 from alertd.config.schemas import schema_for
 
@@ -17,5 +17,6 @@ __all__ = [
     "load",
     "load_config",
     "load_rules",
+    "load_store",
     "schema_for",
 ]

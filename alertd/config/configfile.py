@@ -11,7 +11,18 @@ from pydantic import SecretStr
 
 from alertd.config.mistakes import dotted, suggestion, validate
 from alertd.config.reading import Document, KeyPath, read
-from alertd.config.tables import Account, Collect, ConfigTables, Http, Log, Privacy, RouteTable, Store, config_file
+from alertd.config.tables import (
+    Account,
+    Collect,
+    ConfigTables,
+    Http,
+    Log,
+    Privacy,
+    RouteTable,
+    Store,
+    StoreTables,
+    config_file,
+)
 from alertd.config.tomltext import parse_toml
 from alertd.engine.routes import Route
 from alertd.errors import InputError, Problem
@@ -59,6 +70,17 @@ def load_config(path: Path | str) -> Config:
     if judged.config is None:
         raise InputError(judged.problems)
     return judged.config
+
+
+def load_store(path: Path | str) -> Store:
+    """Only where history is kept, for commands that need no other secret; InputError if that cannot be read."""
+    path = Path(path)
+    document = read(path, parse_toml)
+    table = {key: value for key, value in document.data.items() if key == "store"}
+    tables, problems = validate(StoreTables, replace(document, data=table))
+    if tables is None or document.problems:
+        raise InputError([*document.problems, *problems])
+    return _beside(path.parent, tables.store)
 
 
 def judge_config(path: Path) -> Judged:

@@ -214,6 +214,12 @@ class ReceiverTable(Table):
     name: Name = Field(description="Name by which routes call it.", examples=["oncall"])
 
 
+class StoreTables(Table):
+    """What of the file says where history is kept."""
+
+    store: Store = Store()
+
+
 class ConfigTables(Table):
     """The file as a whole, without the receivers: their kinds come from a registry (see `config_file`)."""
 

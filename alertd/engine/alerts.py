@@ -94,6 +94,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     `elevated_at` is the last moment at which trouble went on, as far as this tick knows; `traffic` says whether enough
     was judged since it was last elevated; `blind` why it cannot be judged now, and `gone` why it never will be again.
+    `span` is when the first and the last room with a match ended, in the window of the sample.
     """
 
     timing: Timing
@@ -104,6 +105,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     gone: str = ""
     sample: Sample | None = None
     evidence: tuple[Evidence, ...] = ()
+    span: tuple[int, int] | None = None
     why: str = ""
 
 
@@ -196,13 +198,8 @@ def over(alert: Alert, stretch: tuple[int, int], finding: Finding, now: int, why
 
 
 def _fresh(finding: Finding) -> dict[str, object]:
-    ended = [item.ended for item in finding.evidence]
-    return {
-        "sample": finding.sample,
-        "evidence": finding.evidence,
-        "first_seen": min(ended, default=None),
-        "last_seen": max(ended, default=None),
-    }
+    first, last = finding.span or (None, None)
+    return {"sample": finding.sample, "evidence": finding.evidence, "first_seen": first, "last_seen": last}
 
 
 def _seen(alert: Alert, finding: Finding) -> dict[str, object]:

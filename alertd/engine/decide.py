@@ -211,12 +211,14 @@ def _judge_past(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> b
 
 def _finding(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert, view: kinds.View) -> Finding:
     series, account = group.series, group.labels.get("account")
+    span = series.span(view.after, view.upto)
     sample = kinds.sample_of(rule.kind, series, view, _settled_share(tick, account, view.after, view.upto))
     seen = Finding(
         timing=Timing(rule.hold_for, rule.keep_firing_for, rule.no_traffic),
         holds=view.holds,
         sample=sample,
         evidence=series.evidence(view.after, view.upto, SHOWN),
+        span=None if span is None else (span[0] * MINUTE, span[1] * MINUTE),
         why=kinds.describe(rule.kind, sample),
     )
     if before.state != "firing":

@@ -147,6 +147,12 @@ class Series:
                 break
         return tuple(found[:most])
 
+    def span(self, after: int, upto: int) -> tuple[int, int] | None:
+        """The first and the last minute with a match in `after` < minute ≤ `upto`; None without any."""
+        low, high = self._places(after, upto)
+        minutes = [minute for minute in self._keys[low:high] if self._minutes[minute].matched]
+        return (minutes[0], minutes[-1]) if minutes else None
+
     def forget(self, upto: int) -> None:
         """Drop all minutes ≤ `upto`."""
         cut = bisect_right(self._keys, upto)

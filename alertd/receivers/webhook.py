@@ -12,6 +12,8 @@ import binascii
 import hashlib
 import hmac
 import json
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -77,12 +79,19 @@ class WebhookReceiver:
 
     kind = "webhook"
 
-    def __init__(self, settings: WebhookSettings, session: aiohttp.ClientSession, external_url: str) -> None:
+    def __init__(
+        self,
+        settings: WebhookSettings,
+        session: aiohttp.ClientSession,
+        external_url: str,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self.send_resolved = settings.send_resolved
         self.retry_for = settings.retry_for
         self._settings = settings
         self._session = session
         self._external_url = external_url
+        self._wall = wall
 
     async def send(self, notification: Notification, now: float) -> str:
         """Post the notification and return the answer's status and first line. Raises DeliveryError."""
@@ -91,7 +100,8 @@ class WebhookReceiver:
         media = "application/json" if settings.format == "alertmanager" else "application/cloudevents+json"
         body = json.dumps(shape(notification, self._external_url)).encode()
         headers = {"Content-Type": media, "User-Agent": f"alertd/{__version__}"}
-        headers |= signed(notification.id, int(now), body, settings.secret)
+        # The machine's own time, whatever clock alertd lives by: consumers compare it with theirs against replays.
+        headers |= signed(notification.id, int(self._wall()), body, settings.secret)
         url = settings.url.get_secret_value()
         return await post(self._session, url, body, headers, within=settings.timeout, now=now)
 

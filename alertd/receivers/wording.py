@@ -240,7 +240,10 @@ def _rooms(count: int) -> str:
 
 
 def _facts(alert: NotifiedAlert, at: int) -> list[Fact]:
-    return [_when(alert, at), *([] if alert.sample is None else _sample_facts(alert.sample)), *_seen(alert)]
+    told = [] if alert.sample is None else _sample_facts(alert.sample)
+    if told and alert.ends_at is not None:
+        told[0] = Fact(told[0].name, f"{told[0].value} (when it last held)")
+    return [_when(alert, at), *told, *_seen(alert)]
 
 
 def _when(alert: NotifiedAlert, at: int) -> Fact:

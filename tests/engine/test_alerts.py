@@ -38,7 +38,9 @@ def firing(**parts) -> Alert:
 
 
 def finding(holds: bool = False, **parts) -> Finding:
-    return Finding(**({"timing": QUIET, "holds": holds, "why": "too many"} | parts))
+    ended = [item.ended for item in parts.get("evidence", ())]
+    span = (min(ended), max(ended)) if ended else None
+    return Finding(**({"timing": QUIET, "holds": holds, "why": "too many", "span": span} | parts))
 
 
 def shown(*ended: int) -> tuple[Evidence, ...]:

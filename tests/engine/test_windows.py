@@ -155,3 +155,10 @@ def test_taking_away_undoes_adding(first, second):
     a, b = Sums(*(here[place] for place in range(7))), Sums(*(there[place] for place in range(7)))
     assert a.plus(b).minus(b) == a
     assert a.plus(b) == b.plus(a)
+
+
+def test_the_span_is_that_of_all_matches_in_the_window_however_few_are_shown(series_of):
+    series = series_of(*[(minute, 1, 2) for minute in range(10, 50)])
+    assert series.span(0, 100) == (10, 49)
+    assert series.span(19, 30) == (20, 30)
+    assert series.span(60, 100) is None

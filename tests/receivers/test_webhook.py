@@ -15,7 +15,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from alertd import __version__
 from alertd.errors import DeliveryError
 from alertd.receivers import build
-from alertd.receivers.webhook import WebhookSettings, cloudevent, payload, webhook_schema
+from alertd.receivers.webhook import WebhookReceiver, WebhookSettings, cloudevent, payload, webhook_schema
 
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -107,7 +107,8 @@ async def test_a_secret_may_be_any_text(endpoint, session, make_notification, ur
 
 
 async def test_each_attempt_has_the_same_id_and_its_own_time(endpoint, session, make_notification, url, now):
-    hook = receiver(endpoint, session, url)
+    attempts = iter([now, now + 60])
+    hook = WebhookReceiver(WebhookSettings(url=endpoint.url), session, url, wall=lambda: next(attempts))
     await hook.send(make_notification(), now)
     await hook.send(make_notification(), now + 60)
     first, second = (headers for headers, _ in endpoint.requests)
