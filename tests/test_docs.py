@@ -72,12 +72,17 @@ def test_the_configuration_in_the_readme_is_valid(folder):
 
 
 def test_so_is_it_with_the_own_rule_and_webhook_added(folder):
-    (folder / "alertd.toml").write_text("\n".join(blocks("toml")))
+    (folder / "alertd.toml").write_text("\n".join(blocks("toml")[:2]))
     (folder / "rules/mine.yaml").write_text(blocks("yaml")[0])
     assert check(folder / "alertd.toml").problems == ()
     (rule,) = load_rules([folder / "rules/mine.yaml"]).rules
     receivers = tomllib.loads(blocks("toml")[1])["route"]["routes"]
     assert [f'{name}="{value}"' for name, value in rule.labels.items()] == receivers[0]["matchers"]
+
+
+def test_so_is_the_rehearsals(folder):
+    (folder / "rehearsal.toml").write_text(blocks("toml")[2])
+    assert check(folder / "rehearsal.toml").problems == ()
 
 
 def test_the_configuration_for_containers_is_valid_with_the_rules_of_the_image(folder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from datetime import UTC, datetime
 
 import click
 
@@ -36,6 +37,20 @@ def run_simulator(listen: str, scenario: str, seed: int, speed: float, rooms_per
     asyncio.run(_serve(chosen, host.strip("[]"), int(port), seed, speed))
 
 
+def plan(scenario: Scenario, start: int) -> list[str]:
+    """What will happen and when, in the simulator's time, a line each."""
+    kinds = ("incidents", "releases", "pauses", "gatherings", "faults")
+    events = [(event, kind.removesuffix("s")) for kind in kinds for event in getattr(scenario, kind)]
+    return [
+        f"  {kind}: {_moment(start + event.at)} to {_moment(start + event.at + event.lasts)}"
+        for event, kind in sorted(events, key=lambda pair: pair[0].at)
+    ]
+
+
+def _moment(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%m-%d %H:%M} UTC"
+
+
 def account_table(address: str) -> str:
     """The `[[accounts]]` of a configuration that watches the simulator at `address`."""
     keys = {"name": "simulated", "base_url": address, "api_key": KEY, "api_key_secret": SECRET}
@@ -49,9 +64,9 @@ async def _serve(scenario: Scenario, host: str, port: int, seed: int, speed: flo
     app = build_app(scenario, FastClock(time.time(), speed), {KEY: SECRET}, seed=seed)
     async with serve(app, host, port) as address:
         click.echo(f"{scenario.name}: {scenario.description}", err=True)
-        click.echo(
-            f"listening on {address}, {speed:g} seconds a second. To watch it, put into a configuration:", err=True
-        )
+        for line in plan(scenario, int(time.time())):
+            click.echo(line, err=True)
+        click.echo(f"listening on {address}; time runs {speed:g} times as fast. To watch it, configure", err=True)
         click.echo(f"\n{account_table(address)}")
         click.echo(f"and start `alertd run --config FILE --clock {address}`.", err=True)
         await stopping.wait()
