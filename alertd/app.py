@@ -20,7 +20,7 @@ from alertd.collect import Collector, Look
 from alertd.config import Config, Loaded
 from alertd.deliver import Attempt, Deliverer
 from alertd.engine.counting import Show
-from alertd.engine.decide import Outcome, Policy
+from alertd.engine.decide import BLIND_AFTER, Outcome, Policy
 from alertd.engine.fields import Field
 from alertd.engine.groups import Integration
 from alertd.engine.routes import Tree
@@ -73,11 +73,14 @@ class App:
     _loops: list[Loop] = field(default_factory=list)
 
     async def once(self) -> list[Look]:
-        """One complete cycle: look at every account, decide, deliver what is due."""
-        looks = list(await asyncio.gather(*(collector.look() for collector in self.collectors)))
+        """One complete cycle: look at every account, decide, deliver what is due; then raise what broke a look."""
+        looks = await asyncio.gather(*(collector.look() for collector in self.collectors), return_exceptions=True)
         await self.evaluator.turn()
         await self.deliverer.settle()
-        return looks
+        for look in looks:
+            if isinstance(look, BaseException):
+                raise look
+        return [look for look in looks if isinstance(look, Look)]
 
     async def run(self) -> None:
         """Run until `stopping` is set; what is under way is then finished, or given back."""
@@ -113,6 +116,7 @@ class App:
             loop.bell.clear()
             try:
                 due = await loop.turn()
+                await self._tell_failure(loop)
             except AlertdError as error:
                 log.error("loop_failed", loop=loop.name, error=str(error))  # noqa: TRY400 - the message says it all
                 await self._wait_out(loop)
@@ -120,7 +124,6 @@ class App:
                 log.exception("loop_broke", loop=loop.name)
                 await self._wait_out(loop)
             else:
-                await self._tell_failure(loop)
                 await self._pause(loop, due)
 
     async def _wait_out(self, loop: Loop) -> None:
@@ -185,8 +188,8 @@ class App:
         metrics.looks.labels(account, "failed" if look.error else "ok").inc()
         for state, count in (("settled", look.settled), ("given_up", look.given_up), ("lost", look.lost)):
             metrics.rooms.labels(account, state).inc(count)
-        metrics.waiting.labels(account).set(look.waiting)
         if not look.error:
+            metrics.waiting.labels(account).set(look.waiting)
             metrics.last_look.labels(account).set(self.clock.now())
             log.info("looked", account=account, listed=look.listed, settled=look.settled, waiting=look.waiting)
 
@@ -235,7 +238,14 @@ async def built(loaded: Loaded, clock: Clock) -> AsyncIterator[App]:
             store,
             metrics,
             [],
-            Evaluator(store, policy, clock, shown(config, await store.pseudonym_key()), _judged(metrics)),
+            Evaluator(
+                store,
+                policy,
+                clock,
+                shown(config, await store.pseudonym_key()),
+                _judged(metrics),
+                unseen_after=max(BLIND_AFTER, 3 * config.collect.every),
+            ),
             Deliverer(store, receivers, clock, holder, delivered=_delivered(metrics)),
         )
         app.collectors = [_collector(app, account.name, session, holder) for account in config.accounts]

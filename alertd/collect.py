@@ -13,8 +13,8 @@ import structlog
 
 from alertd.clock import Clock
 from alertd.engine.records import Participant, Room
-from alertd.engine.settle import NARROW, Final, Open, OpenRoom, is_wide_due, settle, stretches
-from alertd.errors import CredentialsError, NotFoundError, SourceError
+from alertd.engine.settle import NARROW, RETENTION, Final, Open, OpenRoom, is_wide_due, settle, stretches
+from alertd.errors import CredentialsError, NotFoundError, SourceError, StoreError
 from alertd.store import Settling, Store, digest
 
 log = structlog.get_logger()
@@ -25,8 +25,6 @@ LOOK_LEASE = 60
 """Real seconds for which a look at an account belongs to one alertd unless it says again."""
 REFUSED_PAUSE = 600
 """The longest wait in seconds between looks with a key that Twilio refuses."""
-TROUBLES = ("poll", "credentials", "clock", "records", "lost", "settling")
-"""The kinds of trouble that a look can have or notice."""
 MOST_SKEW = 90
 """Seconds by which the clocks may differ before that is told."""
 
@@ -52,7 +50,8 @@ class Source(Protocol):
 
 @dataclass(slots=True)
 class Look:
-    """What one look at an account came to, in rooms; `error` says why it was cut short."""
+    """What one look at an account came to, in rooms; `gap` says what no look can find any more, `error` why it was cut
+    short."""
 
     account: str
     listed: int = 0
@@ -61,8 +60,14 @@ class Look:
     waiting: int = 0
     lost: int = 0
     unread: int = 0
+    gap: str = ""
     error: str = ""
     skipped: bool = False
+
+    @property
+    def blind(self) -> bool:
+        """Whether too little of what was listed could be read to call the account seen."""
+        return self.unread > self.settled
 
 
 Looked = Callable[[Look], None]
@@ -97,7 +102,6 @@ class Collector:
         self._wide_at: int | None = None
         self._refused = 0
         self._not_before = 0
-        self._told = set(TROUBLES)  # whatever was told before a restart may have to be taken back
 
     async def look(self) -> Look:
         """One look: list, settle, fetch, store. Trouble with Twilio is recorded and returned, not raised."""
@@ -127,6 +131,7 @@ class Collector:
         now = self._now()
         waiting = await self._store.open_rooms(self.account)
         seen_until = max((s.seen_until for s in await self._store.sights() if s.account == self.account), default=None)
+        await self._tell_gap(look, seen_until, now)
         listed: set[str] = set()
         wide = is_wide_due(now, self._wide_at)
         for stretch in stretches(now, self._look_back if wide else NARROW, seen_until):
@@ -143,8 +148,16 @@ class Collector:
         if wide:
             self._wide_at = now
             self._stored = {sid: summary for sid, summary in self._stored.items() if sid in listed}
-        await self._store.saw(self.account, now, self._gap)
+        if not look.blind:  # what could not be read may not pass for recovery
+            await self._store.saw(self.account, now, self._gap)
         look.waiting = len(await self._store.open_rooms(self.account))
+
+    async def _tell_gap(self, look: Look, seen_until: int | None, now: int) -> None:
+        """Say so before it is looked past: what ended since the last look and is older than Twilio keeps is gone."""
+        if seen_until is not None and seen_until < now - RETENTION:
+            look.gap = f"not seen from {_moment(seen_until):%F %T} UTC on, for longer than Twilio keeps rooms"
+            log.error("coverage_gap", account=self.account, since=seen_until)
+            await self._tell("lost", look.gap)
 
     async def _look_again(self, look: Look, known: OpenRoom, waiting: dict[str, OpenRoom]) -> None:
         """A room that is open but listed no more is read by itself."""
@@ -179,6 +192,9 @@ class Collector:
         if changed:
             await self._store.note_open(self.account, changed)
         fresh = await self._not_stored(final)
+        stored = (final.keys() & waiting.keys()) - {room.room_sid for room, _ in fresh}
+        if stored:  # waited for all the same: for a while their summary was, or seemed to be, another
+            await self._store.drop_open(self.account, sorted(stored))
         for start in range(0, len(fresh), BATCH):
             await self._settle(look, fresh[start : start + BATCH], waiting)
 
@@ -195,11 +211,11 @@ class Collector:
         try:
             async with asyncio.TaskGroup() as tasks:
                 reads = [tasks.create_task(self._read(look, room, final, waiting)) for room, final in batch]
-        except ExceptionGroup as group:  # one refusal says it all
-            refused = group.subgroup(CredentialsError)
-            if refused is None:
+        except ExceptionGroup as group:  # one failure of the database says it all
+            failed = group.subgroup(StoreError)
+            if failed is None:
                 raise
-            raise CredentialsError(str(refused.exceptions[0])) from None
+            raise failed.exceptions[0] from None
         settled = [room for read in reads if (room := read.result()) is not None]
         if settled:
             look.settled += await self._store.settle(settled, self._now())
@@ -211,9 +227,7 @@ class Collector:
         partial = final.partial
         try:
             people = await self._source.list_participants(room.room_sid)
-        except CredentialsError:
-            raise
-        except SourceError as error:
+        except SourceError as error:  # a refusal too: Twilio has just listed the room, so the key itself is good
             if not isinstance(error, NotFoundError) or self._now() < final.ended + 2 * self._settle_timeout:
                 look.unread += 1
                 log.warning("room_unread", account=self.account, room_sid=room.room_sid, error=str(error))
@@ -256,23 +270,21 @@ class Collector:
         faults = self._source.faults.total()
         slow = look.given_up >= 3 and look.given_up * 10 >= look.settled
         noticed = {
-            "poll": f"{look.unread} rooms could not be read" if look.unread > look.settled else "",
+            "poll": f"{look.unread} rooms could not be read" if look.blind else "",
             "credentials": "",
             "clock": f"Twilio's clock is {skew:+.0f} s off alertd's" if abs(skew) > MOST_SKEW else "",
             "records": f"{faults} values could not be read" if faults > self._faults_told else "",
-            "lost": f"{look.lost} rooms vanished before they were complete" if look.lost else "",
+            "lost": look.gap or (f"{look.lost} rooms vanished before they were complete" if look.lost else ""),
             "settling": f"{look.given_up} of {look.settled} rooms were not complete in time" if slow else "",
         }
         self._faults_told = faults
         for kind, message in noticed.items():
             if message:
                 await self._tell(kind, message)
-            elif kind in self._told:
-                await self._store.clear_trouble(kind, self.account, self._now())
-        self._told = {kind for kind, message in noticed.items() if message}
+        # All others, for what lasts may have been told before a restart, or by another alertd.
+        await self._store.clear_troubles([kind for kind in noticed if not noticed[kind]], self.account, self._now())
 
     async def _tell(self, kind: str, message: str) -> None:
-        self._told.add(kind)
         await self._store.trouble(kind, self.account, message, self._now())
 
     def _now(self) -> int:

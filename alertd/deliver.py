@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -12,16 +12,22 @@ import structlog
 
 from alertd.clock import Clock
 from alertd.engine.groups import Notification
-from alertd.errors import DeliveryError
+from alertd.errors import DeliveryError, StoreError
 from alertd.receivers import Receiver
 from alertd.store import Claimed, Store
 
 log = structlog.get_logger()
 
-MOST_AT_ONCE = 32
-"""Notifications on their way at the same time."""
-LEASE = 120
-"""Real seconds for which a claimed notification belongs to one alertd; more than any receiver's time-out."""
+MOST_AT_ONCE = 128
+"""Notifications on their way at the same time: so many that a receiver which hangs leaves room for the others."""
+SEND_WITHIN = 310
+"""Real seconds for one attempt, whatever hangs; a receiver's own time-out is 300 at most."""
+LEASE = 360
+"""Real seconds for which a claimed notification belongs to one alertd: longer than an attempt, or it is sent twice."""
+NOT_MINE = 600
+"""Seconds in which another alertd, of a newer configuration, may send what this one has no receiver for."""
+RECORD_TRIES, RECORD_PAUSE = 10, 3.0
+"""How often the database is asked to take down how an attempt went, and the real seconds between."""
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0
 """Seconds between attempts: doubled each time, up to the longest."""
 
@@ -78,8 +84,10 @@ class Deliverer:
                 task.add_done_callback(partial(self._finished, claimed.notification.id))
         return await self._store.next_send_at()
 
-    def _finished(self, key: str, _task: asyncio.Task[None]) -> None:
+    def _finished(self, key: str, task: asyncio.Task[None]) -> None:
         self._under_way.pop(key, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("delivery_broke", id=key, error=f"{type(error).__name__}: {error}")
         self.done.set()
 
     async def drain(self, seconds: float) -> None:
@@ -115,31 +123,44 @@ class Deliverer:
             result = await self._not_sent(claimed, broken)
         else:
             result = "sent"
-            await self._store.sent(notification.id, self._now(), answer)
-            for kind in ("delivery", "undelivered"):
-                await self._store.clear_trouble(kind, notification.integration, self._now())
+            await self._record(partial(self._store.sent, notification.id, self._now(), answer))
+            await self._store.clear_troubles(["delivery", "undelivered"], notification.integration, self._now())
             log.info("notification_sent", id=notification.id, integration=notification.integration, answer=answer)
         self._delivered(Attempt(notification.integration, result))
 
     async def _send(self, notification: Notification) -> str:
         receiver = self._receivers.get(notification.integration)
         if receiver is None:
-            raise DeliveryError("this receiver is no longer in the configuration", permanent=True)
-        return await receiver.send(notification, self._clock.now())
+            raise DeliveryError("this receiver is no longer in the configuration", permanent=False)
+        try:
+            async with asyncio.timeout(SEND_WITHIN):
+                return await receiver.send(notification, self._clock.now())
+        except TimeoutError:
+            raise DeliveryError(f"no end of sending within {SEND_WITHIN} s", permanent=False) from None
+
+    async def _record(self, outcome: Callable[[], Awaitable[None]]) -> None:
+        """Write down how an attempt went; a database that fails is asked again, or what was sent is sent once more."""
+        for _ in range(RECORD_TRIES - 1):
+            try:
+                return await outcome()
+            except StoreError as error:
+                log.warning("delivery_not_recorded_yet", error=str(error))
+                await self._clock.sleep(RECORD_PAUSE * self._clock.speed)
+        return await outcome()
 
     async def _not_sent(self, claimed: Claimed, error: DeliveryError) -> Result:
         notification, now = claimed.notification, self._now()
         receiver = self._receivers.get(notification.integration)
-        expired = receiver is not None and now - claimed.created_at >= receiver.retry_for
+        expired = now - claimed.created_at >= (NOT_MINE if receiver is None else receiver.retry_for)
         final = error.permanent or expired
         result: Result = "failed" if final else "again"
         log.error("notification_not_sent", id=notification.id, integration=notification.integration, error=str(error),
                   result=result, attempts=claimed.attempts + 1)  # fmt: skip
         if final:
-            await self._store.failed(notification.id, now, str(error))
+            await self._record(partial(self._store.failed, notification.id, now, str(error)))
         else:
             send_at = now + pause(claimed.attempts, error.retry_after, self._dice)
-            await self._store.again(notification.id, int(send_at) + 1, now, str(error))
+            await self._record(partial(self._store.again, notification.id, int(send_at) + 1, now, str(error)))
         await self._store.trouble("undelivered" if final else "delivery", notification.integration, str(error), now)
         return result
 

@@ -3,36 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import structlog
 
 from alertd.clock import Clock
 from alertd.engine.counting import Show, Windows
-from alertd.engine.decide import Outcome, Policy, Snapshot
+from alertd.engine.decide import BLIND_AFTER, Outcome, Policy, Snapshot
 from alertd.engine.ticks import Change, missing_since, next_tick, step, still_needed
 from alertd.engine.windows import MINUTE
+from alertd.errors import StoreError
 from alertd.store import Store
 
 log = structlog.get_logger()
+
+MOST_AHEAD = 300
+"""Seconds by which what is decided may be ahead of the clock before that is an error."""
 Judged = Callable[[Outcome], None]
 
 
 class Evaluator:
     """Keeps the windows, a cache of the store's rooms, and brings the store's alerts up to the present."""
 
-    def __init__(self, store: Store, policy: Policy, clock: Clock, show: Show, judged: Judged = lambda _: None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        policy: Policy,
+        clock: Clock,
+        show: Show,
+        judged: Judged = lambda _: None,
+        unseen_after: int = BLIND_AFTER,
+    ) -> None:
         self._store = store
         self._policy = policy
         self._clock = clock
         self._show = show
         self._judged = judged
+        self._unseen_after = unseen_after
+        self._began: int | None = None
         self._windows: Windows | None = None
         self._counted_until: int | None = None
 
     async def turn(self) -> int:
         """Decide at every instant that is due and not yet decided; returns when the next one comes.
 
-        If anything fails the windows are dropped, so that the next turn begins from what is committed.
+        If anything fails the windows are dropped, so that the next turn begins from what is committed. StoreError also
+        where decisions are ahead of the clock, which was set back: until they are not, nothing can be judged.
         """
         try:
             return await self._turn()
@@ -42,35 +58,51 @@ class Evaluator:
 
     async def _turn(self) -> int:
         now = int(self._clock.now())
+        self._began = self._began or now
         until = await self._store.evaluated_until()
-        windows = await self._windows_at(until or 0)
+        if until is not None and until > now + MOST_AHEAD:
+            raise StoreError(
+                f"the database was judged up to {_clock_time(until)}, but the clock here says {_clock_time(now)}; "
+                "set it right (NTP): nothing is judged before that time comes"
+            )
         snapshot = await self._store.snapshot(now)
+        windows = await self._windows_at(until or 0, still_needed(snapshot))
         done = now - 1 if until is None else until  # the first decision of all is about the present
         while True:
             tick = next_tick(done, now, await self._store.next_change(until or 0), _next_flush(snapshot))
             if tick is None:
+                await self._tell_unseen(snapshot, now)
                 return min((done // MINUTE + 1) * MINUTE, _next_flush(snapshot) or now + MINUTE)
             changes = await self._changes(windows, until or 0, tick)
             outcome, snapshot = step(tick, self._policy, windows, snapshot, changes)
+            self._counted_until = tick
             if not await self._store.commit(outcome, expected=until, until=tick):
-                self._windows = None  # another alertd was faster: begin again from what it wrote
-                return now
+                return now  # another alertd was faster: begin again from what it wrote
             await self._report(outcome, snapshot, tick)
-            done = until = self._counted_until = tick
+            done = until = tick
 
-    async def _windows_at(self, moment: int) -> Windows:
-        """The windows as they stood at `moment`, from the store unless they are at hand."""
-        if self._windows is not None and self._counted_until == moment:
-            return self._windows
-        snapshot = await self._store.snapshot(moment)
+    async def _windows_at(self, moment: int, needed: dict[str, int]) -> Windows:
+        """The windows as they stood at `moment`: those at hand, brought up to it if another alertd decided since."""
+        windows, counted = self._windows, self._counted_until
+        if windows is None or counted is None or counted > moment:
+            windows = await self._rebuilt(moment, needed)
+        elif counted < moment:
+            changes = await self._changes(windows, counted, moment)
+            for change in changes:
+                windows.fold(change.room, change.sign)
+            windows.begin()
+            windows.forget(moment // MINUTE, needed)
+        self._windows, self._counted_until = windows, moment
+        return windows
+
+    async def _rebuilt(self, moment: int, needed: dict[str, int]) -> Windows:
         windows = Windows(self._policy.rules, self._show)
-        since = min([moment // MINUTE - windows.longest, *still_needed(snapshot).values()])
+        since = min([moment // MINUTE - windows.longest, *needed.values()])
         async for batch in self._store.visible(moment, since * MINUTE):
             for settled in batch:
                 windows.fold(settled)
         windows.begin()
-        windows.forget(moment // MINUTE, still_needed(snapshot))
-        self._windows, self._counted_until = windows, moment
+        windows.forget(moment // MINUTE, needed)
         return windows
 
     async def _changes(self, windows: Windows, after: int, tick: int) -> list[Change]:
@@ -83,6 +115,16 @@ class Evaluator:
             windows.reach(down_to)
         return changes
 
+    async def _tell_unseen(self, snapshot: Snapshot, now: int) -> None:
+        """Say which accounts have not been seen for long, whatever it is that keeps looks from ending or beginning."""
+        told = {one.subject for one in snapshot.troubles if one.until is None and one.kind in ("poll", "credentials")}
+        for account in self._policy.accounts:
+            sights = [sight.seen_until for sight in snapshot.sights if sight.account == account]
+            seen = max([self._began or now, *sights])
+            if now - seen > self._unseen_after and account not in told:
+                log.error("account_unseen", account=account, since=seen)
+                await self._store.trouble("poll", account, f"no look came to its end since {_clock_time(seen)}", now)
+
     async def _report(self, outcome: Outcome, snapshot: Snapshot, tick: int) -> None:
         for event in outcome.events:
             log.info("alert_changed", event_kind=event.event, labels=event.labels, reason=event.reason, at=event.at)
@@ -94,6 +136,10 @@ class Evaluator:
             if lasting and trouble.subject not in outcome.errors:
                 await self._store.clear_trouble("rule", trouble.subject, tick)
         self._judged(outcome)
+
+
+def _clock_time(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%F %T} UTC"
 
 
 def _next_flush(snapshot: Snapshot) -> int | None:

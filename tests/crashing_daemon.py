@@ -16,7 +16,7 @@ from typing import Any
 
 from alertd.clock import FastClock
 from alertd.collect import Collector
-from alertd.deliver import Deliverer
+from alertd.deliver import LEASE, Deliverer
 from alertd.engine.conditions import parse_condition
 from alertd.engine.decide import Policy
 from alertd.engine.groups import Integration
@@ -116,6 +116,8 @@ async def main(database: str, history: str, webhook: str) -> None:
             await evaluator.turn()
             await deliverer.settle()
             minute += 1
+        clock.reading += 2 * LEASE  # what a killed daemon had in hand is free by then
+        await deliverer.settle()
         print("done", flush=True)
     await store.close()
 

@@ -15,8 +15,10 @@ from aiohttp import ClientSession
 
 from alertd.app import App, built, served, shown
 from alertd.clock import FastClock
+from alertd.collect import Look
 from alertd.config import load
 from alertd.engine.fields import find_field
+from alertd.errors import StoreError
 from alertd.simulator.scenario import load_scenario
 from alertd.simulator.server import build_app, serve
 
@@ -96,8 +98,8 @@ async def test_a_locked_database_stops_no_loop_and_is_told_afterwards(app, tmp_p
         return await app.store.evaluated_until() is not None
 
     await eventually(started)
-    with closing(sqlite3.connect(tmp_path / "alertd.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with closing(sqlite3.connect(tmp_path / "alertd.db", isolation_level=None, check_same_thread=False)) as other:
+        await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")  # alertd may be in the middle of a transaction
 
         async def failed() -> bool:
             return failures(app) >= 1
@@ -135,3 +137,26 @@ def test_personal_values_are_pseudonyms_that_stay_the_same_unless_they_may_be_sh
     show = shown(replace(app.config, privacy=privacy), b"key")
     assert show(identity, "ada") == "ada"
     assert show(room, "standup").startswith("anon-")
+
+
+async def test_one_account_that_breaks_a_single_cycle_keeps_no_other_from_being_judged(app):
+    class Breaking:
+        """A collector whose database fails."""
+
+        account = "broken"
+
+        async def look(self):
+            raise StoreError("the database is locked")
+
+    app.collectors.insert(0, Breaking())
+    with pytest.raises(StoreError, match="locked"):
+        await app.once()
+    assert "simulated" in app.looked
+    assert await app.store.evaluated_until() is not None
+
+
+async def test_a_failed_look_leaves_the_count_of_waiting_rooms_as_it_was(app):
+    app.note_look(Look("simulated", waiting=7))
+    app.note_look(Look("simulated", error="no route to host"))
+    (family,) = app.metrics.waiting.collect()
+    assert [sample.value for sample in family.samples] == [7]

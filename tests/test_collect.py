@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from alertd.collect import Collector
-from alertd.errors import CredentialsError, NotFoundError, SourceError
+from alertd.errors import CredentialsError, NotFoundError, SourceError, StoreError
 
 HOUR = 3600
 Look = Callable[..., Any]
@@ -202,12 +202,13 @@ async def test_a_refused_key_is_asked_about_less_and_less_often(collector, twili
     assert 6 <= twilio.asked.count("rooms") <= 12
 
 
-async def test_a_failed_look_leaves_what_it_had_settled(collector, twilio, store, clock):
+async def test_one_room_that_is_refused_holds_up_no_other(collector, twilio, store, clock):
     for number in range(60):
         twilio.add(number + 1, ended=clock.now() - 600)
     third = f"RM{60:032x}/Participants"
-    twilio.broken[third] = CredentialsError("401")
-    assert (await collector.look()).error
+    twilio.broken[third] = CredentialsError("403")
+    look = await collector.look()
+    assert (look.error, look.settled, look.unread) == ("", 59, 1)
     twilio.broken.clear()
     clock.reading += 3600
     await collector.look()
@@ -231,3 +232,82 @@ async def test_two_alertd_do_not_look_at_the_same_account_at_once(collector, twi
     assert (await other.look()).skipped
     clock.reading += 120
     assert not (await other.look()).skipped
+
+
+async def test_trouble_that_another_alertd_told_is_taken_back_by_whoever_looks_next(collector, twilio, store, clock):
+    other = Collector(twilio, store, clock, look_back=25 * HOUR, settle_timeout=1800, every=60, holder="other")
+    await collector.look()
+    clock.reading += 120
+    twilio.broken["rooms"] = SourceError("no route to host")
+    await other.look()
+    assert await troubles(store, clock.now()) == {"poll"}
+    twilio.broken.clear()
+    clock.reading += 120
+    await collector.look()
+    assert await troubles(store, clock.now()) == set()
+
+
+async def test_a_stored_room_that_only_seemed_to_be_open_again_is_not_waited_for_for_ever(
+    collector, twilio, store, clock
+):
+    ended = clock.now() - 300
+    sid = twilio.add(1, ended=ended)
+    await collector.look()
+    twilio.add(1, ended=ended, processing_state="in_progress")
+    clock.reading += 60
+    assert (await collector.look()).waiting == 1
+    twilio.add(1, ended=ended)
+    clock.reading += 60
+    assert (await collector.look()).waiting == 0
+    clock.reading += 8 * 24 * HOUR
+    await collector.look()
+    assert sid not in twilio.asked
+
+
+async def test_what_twilio_dropped_while_alertd_was_down_is_said_once_and_an_account_new_here_misses_nothing(
+    collector, store, clock
+):
+    await collector.look()
+    assert await troubles(store, clock.now()) == set()
+    clock.reading += 9 * 24 * HOUR
+    assert "not seen from 2026-03-02 12:00:00 UTC" in (await collector.look()).gap
+    assert await troubles(store, clock.now()) == {"lost"}
+    clock.reading += 60
+    assert not (await collector.look()).gap
+    assert await troubles(store, clock.now()) == set()
+
+
+async def test_an_account_of_which_hardly_a_room_can_be_read_does_not_count_as_seen(collector, twilio, store, clock):
+    sids = [twilio.add(number + 1, ended=clock.now() - 60) for number in range(3)]
+    twilio.broken |= {f"{sid}/Participants": SourceError("503") for sid in sids[1:]}
+    assert (await collector.look()).blind
+    assert await store.sights() == ()
+    assert await troubles(store, clock.now()) == {"poll"}
+    twilio.broken.clear()
+    clock.reading += 60
+    assert not (await collector.look()).blind
+    assert len(await store.sights()) == 1
+
+
+async def test_a_database_that_fails_between_rooms_is_named_as_it_is(twilio, store, clock):
+    class Failing:
+        """The store, which takes no open room."""
+
+        def __getattr__(self, name):
+            return getattr(store, name)
+
+        async def note_open(self, *_):
+            raise StoreError("the database is locked")
+
+    sid = twilio.add(1, ended=clock.now() - 600)
+    twilio.broken[f"{sid}/Participants"] = SourceError("503")
+    collector = Collector(twilio, Failing(), clock, look_back=25 * HOUR, settle_timeout=1800, every=60, holder="test")
+    with pytest.raises(StoreError, match="locked"):
+        await collector.look()
+
+
+async def test_a_gap_is_said_even_if_it_is_longer_than_anything_is_kept(collector, store, clock):
+    await collector.look()
+    clock.reading += 40 * 24 * HOUR
+    await store.prune(int(clock.now()), 35 * 24 * HOUR)
+    assert (await collector.look()).gap

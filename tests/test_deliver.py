@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 
-from alertd.deliver import LONGEST_PAUSE, Deliverer, pause
+from alertd.deliver import LONGEST_PAUSE, SEND_WITHIN, Deliverer, pause
 from alertd.engine.decide import Outcome
 from alertd.engine.groups import Notification, NotifiedAlert
-from alertd.errors import DeliveryError
+from alertd.errors import DeliveryError, StoreError
 
 
 class ScriptedReceiver:
@@ -187,9 +187,74 @@ async def test_a_receiver_that_breaks_takes_nothing_with_it(store, clock):
 
 async def test_a_receiver_that_was_removed_is_said_to_be(store, clock):
     await queue(store, clock, notification("msg_1"))
-    await deliverer(store, clock).settle()
+    sender = deliverer(store, clock)
+    for _ in range(30):
+        await sender.settle()
+        clock.reading += 60
     (entry,) = await store.deliveries(failed=True)
     assert "no longer in the configuration" in (entry.last_answer or "")
+
+
+async def test_what_one_alertd_has_no_receiver_for_another_of_a_newer_configuration_sends(store, clock):
+    newer = ScriptedReceiver("200 OK")
+    await queue(store, clock, notification("msg_1"))
+    await deliverer(store, clock).settle()
+    clock.reading += 20
+    await deliverer(store, clock, webhook=newer).settle()
+    assert newer.got == ["msg_1"]
+
+
+async def test_a_send_as_slow_as_a_receiver_may_be_is_not_begun_again_meanwhile(store, clock):
+    slow = ScriptedReceiver("200 OK")
+    slow.gate = asyncio.Event()
+    await queue(store, clock, notification("msg_1"))
+    sender, other = deliverer(store, clock, webhook=slow), Deliverer(store, {"oncall/webhook[0]": slow}, clock, "other")
+    await sender.turn()
+    await slow.began.wait()
+    clock.reading += SEND_WITHIN
+    await sender.turn()
+    await other.turn()
+    slow.gate.set()
+    await sender.drain(5)
+    await other.drain(5)
+    assert slow.got == ["msg_1"]
+
+
+async def test_a_receiver_that_hangs_in_many_groups_leaves_room_for_others(store, clock):
+    slow, quick = ScriptedReceiver("200 OK"), ScriptedReceiver("200 OK")
+    slow.gate = asyncio.Event()
+    stuck = [notification(f"msg_{nth}", "oncall/slow[0]", group=f"{{}}:{nth}") for nth in range(100)]
+    await queue(store, clock, *stuck, notification("msg_quick", "oncall/quick[0]"))
+    sender = deliverer(store, clock, slow=slow, quick=quick)
+    await sender.turn()
+    await until(store, "msg_quick", "sent")
+    slow.gate.set()
+    await sender.drain(30)
+
+
+async def test_what_was_sent_is_recorded_as_soon_as_the_database_can_and_not_sent_again(store, clock):
+    class Locked:
+        """The store, which at first cannot take down what was sent."""
+
+        refusals = 3
+
+        def __getattr__(self, name):
+            return getattr(store, name)
+
+        async def sent(self, *how):
+            if self.refusals:
+                self.refusals -= 1
+                raise StoreError("the database is locked by another program")
+            await store.sent(*how)
+
+    receiver = ScriptedReceiver("200 OK")
+    await queue(store, clock, notification("msg_1"))
+    sender = deliverer(Locked(), clock, webhook=receiver)
+    await sender.settle()
+    clock.reading += 3600
+    await sender.settle()
+    assert receiver.got == ["msg_1"]
+    assert await states(store) == {"msg_1": "sent"}
 
 
 def test_pauses_grow_are_spread_and_have_an_end():

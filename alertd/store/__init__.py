@@ -175,7 +175,11 @@ class Store:
 
     async def clear_trouble(self, kind: str, subject: str, now: int) -> None:
         """It can be done again; nothing happens if it always could."""
-        await self._database.write(decisions.clear_trouble, kind, subject, now)
+        await self.clear_troubles([kind], subject, now)
+
+    async def clear_troubles(self, kinds: Sequence[str], subject: str, now: int) -> None:
+        """None of these kinds of trouble lasts, whichever alertd had noted it."""
+        await self._database.write(decisions.clear_troubles, kinds, subject, now)
 
     # -- delivering
 

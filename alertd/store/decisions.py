@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from sqlalchemy import Table, and_, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -104,9 +106,10 @@ async def trouble(connection: AsyncConnection, kind: str, subject: str, message:
     )
 
 
-async def clear_trouble(connection: AsyncConnection, kind: str, subject: str, now: int) -> None:
-    """Note that it can be done again."""
-    lasting = and_(troubles.c.name == hashed(kind, subject), troubles.c.until.is_(None))
+async def clear_troubles(connection: AsyncConnection, kinds: Sequence[str], subject: str, now: int) -> None:
+    """Note that these things can be done again."""
+    names = [hashed(kind, subject) for kind in kinds]
+    lasting = and_(troubles.c.name.in_(names), troubles.c.until.is_(None))
     await connection.execute(update(troubles).where(lasting).values(until=now))
 
 

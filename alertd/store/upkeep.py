@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Select, Table, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, Select, Table, and_, delete, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alertd.errors import StoreError
@@ -18,6 +18,9 @@ from alertd.store.decisions import ALERTS_REMEMBERED
 from alertd.store.failures import explain
 from alertd.store.schema import alerts, events, groups, open_rooms, outbox, progress, rooms, sights, troubles
 
+_newer = sights.alias("newer")
+NOT_THE_LATEST = exists().where(_newer.c.account_id == sights.c.account_id, _newer.c.seen_until > sights.c.seen_until)
+"""The latest sight of an account says from when on rooms may have been missed, however long ago that is."""
 SLICE = 500
 """Rows deleted in one transaction: few enough that nobody waits long for their turn."""
 
@@ -35,7 +38,7 @@ async def prune(database: Database, now: int, keep: int) -> dict[str, int]:
         (alerts, over),
         (events, events.c.at < cut),
         (outbox, outbox.c.finished_at < cut),
-        (sights, sights.c.seen_until < cut),
+        (sights, and_(sights.c.seen_until < cut, NOT_THE_LATEST)),
         (troubles, troubles.c.until < cut),
     ):
         gone[table.name] = await _in_slices(database, _pruner(table, old))
