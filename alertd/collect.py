@@ -23,6 +23,8 @@ BATCH = 200
 """Rooms whose participants are fetched and committed together."""
 LOOK_LEASE = 60
 """Real seconds for which a look at an account belongs to one alertd unless it says again."""
+CATCH_UP_WITHIN = 300
+"""Real seconds for which judging waits until what was missed has been read."""
 REFUSED_PAUSE = 600
 """The longest wait in seconds between looks with a key that Twilio refuses."""
 MOST_SKEW = 90
@@ -99,12 +101,26 @@ class Collector:
         self._looked = looked
         self._faults_told = 0
         self._stored: dict[str, bytes] = {}
+        self._behind_since: float | None = clock.now()
         self._wide_at: int | None = None
         self._refused = 0
         self._not_before = 0
 
+    @property
+    def catching_up(self) -> bool:
+        """Whether rooms that ended unseen are being read, by the first look or the first after a gap; not for ever."""
+        if self._behind_since is None:
+            return False
+        return self._clock.now() - self._behind_since < CATCH_UP_WITHIN * self._clock.speed
+
     async def look(self) -> Look:
         """One look: list, settle, fetch, store. Trouble with Twilio is recorded and returned, not raised."""
+        try:
+            return await self._guarded_look()
+        finally:
+            self._behind_since = None
+
+    async def _guarded_look(self) -> Look:
         look = Look(self.account)
         if self._now() < self._not_before or not await self._lease():
             look.skipped = True
@@ -131,6 +147,8 @@ class Collector:
         now = self._now()
         waiting = await self._store.open_rooms(self.account)
         seen_until = max((s.seen_until for s in await self._store.sights() if s.account == self.account), default=None)
+        if seen_until is None or now - seen_until > self._gap:
+            self._behind_since = self._clock.now()
         await self._tell_gap(look, seen_until, now)
         listed: set[str] = set()
         wide = is_wide_due(now, self._wide_at)

@@ -90,6 +90,10 @@ class Deliverer:
             log.error("delivery_broke", id=key, error=f"{type(error).__name__}: {error}")
         self.done.set()
 
+    async def take_back(self) -> None:
+        """At the start: what a killed predecessor of the same name had in its hands is due again at once."""
+        await self._store.give_back_all(self._holder)
+
     async def drain(self, seconds: float) -> None:
         """Let what is under way end within so many real seconds; give the rest back to the outbox."""
         tasks = dict(self._under_way)

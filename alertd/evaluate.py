@@ -9,7 +9,7 @@ import structlog
 
 from alertd.clock import Clock
 from alertd.engine.counting import Show, Windows
-from alertd.engine.decide import BLIND_AFTER, Outcome, Policy, Snapshot
+from alertd.engine.decide import Outcome, Policy, Snapshot
 from alertd.engine.ticks import Change, missing_since, next_tick, step, still_needed
 from alertd.engine.windows import MINUTE
 from alertd.errors import StoreError
@@ -32,14 +32,12 @@ class Evaluator:
         clock: Clock,
         show: Show,
         judged: Judged = lambda _: None,
-        unseen_after: int = BLIND_AFTER,
     ) -> None:
         self._store = store
         self._policy = policy
         self._clock = clock
         self._show = show
         self._judged = judged
-        self._unseen_after = unseen_after
         self._began: int | None = None
         self._windows: Windows | None = None
         self._counted_until: int | None = None
@@ -63,7 +61,8 @@ class Evaluator:
         if until is not None and until > now + MOST_AHEAD:
             raise StoreError(
                 f"the database was judged up to {_clock_time(until)}, but the clock here says {_clock_time(now)}; "
-                "set it right (NTP): nothing is judged before that time comes"
+                "set it right (NTP), or, if that was a rehearsal with --clock, use another database: nothing is judged "
+                "before that time comes"
             )
         snapshot = await self._store.snapshot(now)
         windows = await self._windows_at(until or 0, still_needed(snapshot))
@@ -121,7 +120,7 @@ class Evaluator:
         for account in self._policy.accounts:
             sights = [sight.seen_until for sight in snapshot.sights if sight.account == account]
             seen = max([self._began or now, *sights])
-            if now - seen > self._unseen_after and account not in told:
+            if now - seen > self._policy.blind_after and account not in told:
                 log.error("account_unseen", account=account, since=seen)
                 await self._store.trouble("poll", account, f"no look came to its end since {_clock_time(seen)}", now)
 

@@ -295,3 +295,6 @@ async def test_the_simulator_lists_its_scenarios_and_says_how_to_use_it():
 async def test_only_a_simulator_on_this_machine_may_set_the_time(written):
     status, _, err = await alertd("run", "--config", written(), "--clock", "http://example.com:9096")
     assert (status, "--clock" in err) == (1, True)
+    real = written(twilio="https://insights.twilio.com")
+    status, _, err = await alertd("run", "--config", real, "--clock", "http://127.0.0.1:9096")
+    assert (status, "simulator's account alone" in err) == (1, True)

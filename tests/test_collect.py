@@ -311,3 +311,27 @@ async def test_a_gap_is_said_even_if_it_is_longer_than_anything_is_kept(collecto
     clock.reading += 40 * 24 * HOUR
     await store.prune(int(clock.now()), 35 * 24 * HOUR)
     assert (await collector.look()).gap
+
+
+async def test_judging_waits_for_the_first_look_and_for_the_first_after_a_gap(collector, twilio, clock):
+    assert collector.catching_up
+    await collector.look()
+    assert not collector.catching_up
+    during = []
+    listing = twilio.list_rooms
+
+    def noting(**parts):
+        during.append(collector.catching_up)
+        return listing(**parts)
+
+    twilio.list_rooms = noting
+    clock.reading += 60
+    await collector.look()
+    clock.reading += 3600
+    await collector.look()
+    assert during == [False, True]
+
+
+async def test_judging_does_not_wait_for_ever(collector, clock):
+    clock.reading += 301
+    assert not collector.catching_up

@@ -264,3 +264,15 @@ def test_pauses_grow_are_spread_and_have_an_end():
         assert ceiling / 2 <= pause(attempts, None, dice) <= ceiling
     assert pause(3, 42.0, dice) == 42.0
     assert pause(3, 10**9, dice) == 3600.0
+
+
+async def test_what_a_killed_predecessor_had_in_hands_is_sent_at_once(store, clock):
+    await queue(store, clock, notification("msg_1"))
+    assert await store.claim(int(clock.now()), "test", 360, 10)
+    receiver = ScriptedReceiver("200 OK")
+    sender = deliverer(store, clock, webhook=receiver)
+    await sender.settle()
+    assert receiver.got == []
+    await sender.take_back()
+    await sender.settle()
+    assert receiver.got == ["msg_1"]

@@ -16,6 +16,7 @@ from alertd import __version__, logs
 from alertd.app import App, built, served
 from alertd.clock import Clock, FastClock, SystemClock
 from alertd.config import Loaded, load
+from alertd.config.forms import is_loopback
 from alertd.errors import AlertdError
 
 log = structlog.get_logger()
@@ -27,8 +28,20 @@ def run_daemon(config: Path, *, once: bool, clock_url: str | None) -> int:
     logs.set_up(loaded.config.log.format, loaded.config.log.level)
     for notice in loaded.notices:
         log.warning("notice", about=str(notice))
+    if clock_url:
+        _rehearsing(loaded)
     clock = follow(clock_url) if clock_url else SystemClock()
     return asyncio.run(_once(loaded, clock) if once else _forever(loaded, clock))
+
+
+def _rehearsing(loaded: Loaded) -> None:
+    """AlertdError if an account is not a simulator's: in a faster time alertd would storm the real Twilio."""
+    for account in loaded.config.accounts:
+        if not is_loopback(urlsplit(account.base_url).hostname or ""):
+            raise AlertdError(
+                f"--clock is for rehearsals, but account {account.name} is at {account.base_url}: "
+                "use a configuration that has the simulator's account alone"
+            )
 
 
 def follow(url: str) -> Clock:

@@ -20,7 +20,7 @@ from alertd.engine.settle import OpenRoom
 from alertd.engine.windows import MINUTE
 
 BLIND_AFTER = 600
-"""Seconds without a complete look at an account after which nothing counts as recovered there."""
+"""Seconds without a look at an account after which nothing counts as recovered there, unless the policy says more."""
 SHOWN = 5
 """Participants that an alert shows as evidence."""
 
@@ -79,6 +79,7 @@ class Policy:
     integrations: Mapping[str, tuple[Integration, ...]]
     accounts: tuple[str, ...] = ()
     health_severity: str = "page"
+    blind_after: int = BLIND_AFTER
 
     def concerns(self, trouble: Trouble) -> bool:
         """Whether the account or integration in trouble is still configured; other troubles always count."""
@@ -353,7 +354,7 @@ def _seen(tick: _Tick, account: str, lately: int) -> bool:
     """Whether the account is in sight at the minute of the tick, and has been for as many seconds as `lately`."""
     now = tick.minute * MINUTE
     return any(
-        sight.account == account and sight.seen_from + lately <= now <= sight.seen_until + BLIND_AFTER
+        sight.account == account and sight.seen_from + lately <= now <= sight.seen_until + tick.policy.blind_after
         for sight in tick.snapshot.sights
     )
 

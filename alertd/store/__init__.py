@@ -207,6 +207,10 @@ class Store:
         """Let go of claimed notifications that were not attempted."""
         await self._database.write(outbox.give_back, ids, holder)
 
+    async def give_back_all(self, holder: str) -> None:
+        """Let go of all that `holder` claimed, for one that begins anew under its name."""
+        await self._database.write(outbox.give_back_all, holder)
+
     async def next_send_at(self) -> int | None:
         """The first instant at which `claim` can find something: due, first in its line, and in nobody's hands."""
         return await self._database.read(outbox.next_send_at)

@@ -134,6 +134,12 @@ async def give_back(connection: AsyncConnection, ids: Sequence[str], holder: str
         await connection.execute(update(outbox).where(mine).values(holder=None, held_until=None))
 
 
+async def give_back_all(connection: AsyncConnection, holder: str) -> None:
+    """Let go of all that `holder` claimed and did not send."""
+    mine = and_(outbox.c.holder == holder, outbox.c.state == "queued")
+    await connection.execute(update(outbox).where(mine).values(holder=None, held_until=None))
+
+
 async def retry(connection: AsyncConnection, notification_id: str, now: int) -> bool:
     """Send it again as soon as its turn comes; False if there is no such notification or it was sent."""
     unsent = and_(outbox.c.id == notification_id, outbox.c.state != "sent")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from alertd.engine.decide import BLIND_AFTER, Policy, Sight, Snapshot
+from alertd.engine.decide import Policy, Sight, Snapshot
 from alertd.engine.health import KINDS, Trouble
 
 
@@ -34,16 +34,17 @@ class Standing:
     waiting: int
     going_on: int
     firing: int
+    blind_after: int
 
     @property
     def unseen(self) -> dict[str, int | None]:
         """The accounts at which alertd is blind: what fires there is not known to be over."""
-        return {name: at for name, at in self.seen.items() if at is None or self.now - at > BLIND_AFTER}
+        return {name: at for name, at in self.seen.items() if at is None or self.now - at > self.blind_after}
 
     @property
     def is_behind(self) -> bool:
         """Whether the pages show an old state, because rules have not been judged for a while."""
-        return self.judged_until is None or self.now - self.judged_until > BLIND_AFTER
+        return self.judged_until is None or self.now - self.judged_until > self.blind_after
 
     @property
     def is_well(self) -> bool:
@@ -69,6 +70,7 @@ def standing_at(now: int, policy: Policy, snapshot: Snapshot, judged_until: int 
         waiting=len(snapshot.open_rooms) - going_on,
         going_on=going_on,
         firing=sum(alert.state == "firing" for alert in snapshot.alerts.values()),
+        blind_after=policy.blind_after,
     )
 
 
