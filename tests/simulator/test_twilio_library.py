@@ -11,6 +11,8 @@ from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
+from alertd.insights.client import InsightsClient, open_session
+
 
 class ToTheSimulator(TwilioHttpClient):
     """Sends what is meant for insights.twilio.com to the simulator."""
@@ -94,3 +96,34 @@ async def test_the_library_is_refused_with_a_wrong_secret_and_a_page_too_large(l
     with pytest.raises(TwilioRestException) as refused:
         await asyncio.to_thread(stranger.insights.v1.rooms("RM" + "0" * 32).fetch)
     assert (refused.value.status, refused.value.code) == (401, 20003)
+
+
+async def test_alertds_client_and_the_library_read_the_same(library, clock) -> None:
+    rooms, _, server = library
+    listed = await asyncio.to_thread(rooms.list, created_after=SINCE, page_size=70)
+    async with open_session() as session:
+        ours = InsightsClient(
+            session,
+            account="simulated",
+            base_url=server.base,
+            api_key="SK" + "1" * 32,
+            api_key_secret="open sesame",
+            clock=clock,
+        )
+        read = [room async for page in ours.list_rooms(created_after=SINCE, page_size=70) for room in page]
+        assert [alike(room) for room in read] == [alike(room) for room in listed]
+        for place in range(0, len(read), 25):
+            sid = read[place].room_sid
+            assert alike(await ours.fetch_room(sid)) == alike(await asyncio.to_thread(rooms(sid).fetch))
+            people = await asyncio.to_thread(rooms(sid).participants.list)
+            assert [alike(one) for one in await ours.list_participants(sid)] == [alike(one) for one in people]
+
+
+def alike(record: object) -> dict[str, object]:
+    """What both sides say of a record, in one spelling."""
+    names = ("room_sid", "room_name", "participant_sid", "participant_identity", "create_time", "end_time", "join_time")
+    names += ("leave_time", "end_reason", "error_code", "media_region", "edge_location", "duration_sec", "codecs")
+    values = {name: getattr(record, name, None) for name in (*names, "processing_state", "publisher_info")}
+    if values["participant_sid"]:
+        del values["room_sid"]  # alertd keeps participants with their room
+    return {name: [*map(str, value or ())] if name == "codecs" else value for name, value in values.items()}
