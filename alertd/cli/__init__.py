@@ -113,7 +113,7 @@ def simulate(listen: str, scenario: str, seed: int, speed: float, rooms_per_day:
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same traffic.")
 @click.option(
     "--speed",
-    default=120.0,
+    default=180.0,
     show_default=True,
     type=click.FloatRange(1, 3600),
     help="How many times as fast as real time.",
