@@ -110,6 +110,7 @@ async def told(database: Path) -> tuple[list[tuple[Any, ...]], list[str]]:
         await store.close()
 
 
+@pytest.mark.timeout(300)  # twenty starts of a process, on a machine that may be busy
 async def test_twenty_kills_lose_nothing_and_repeat_at_most_what_was_in_flight(tmp_path, history, hook):
     finish(start(tmp_path / "calm.db", history, hook))
     expected_events, expected = await told(tmp_path / "calm.db")
