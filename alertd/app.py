@@ -18,6 +18,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from alertd.clock import Clock
 from alertd.collect import Collector, Look
 from alertd.config import Config, Loaded
+from alertd.config.tables import Account
 from alertd.deliver import Attempt, Deliverer
 from alertd.engine.counting import Show
 from alertd.engine.decide import BLIND_AFTER, Outcome, Policy
@@ -69,7 +70,6 @@ class App:
     deliverer: Deliverer
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     looked: set[str] = field(default_factory=set)
-    address: str = ""
     _loops: list[Loop] = field(default_factory=list)
 
     async def once(self) -> list[Look]:
@@ -90,7 +90,7 @@ class App:
         looks = [Loop(f"collect {one.account}", self._look_at(one, evaluate.bell)) for one in self.collectors]
         prune = Loop("prune", self._prune)
         self._loops = [*looks, evaluate, deliver, prune]
-        scheduler = self._bells({loop.name: loop for loop in looks}, prune)
+        scheduler = self._bells(looks, prune)
         tasks = [asyncio.create_task(self._keep_turning(loop), name=loop.name) for loop in self._loops]
         scheduler.start()
         try:
@@ -99,7 +99,7 @@ class App:
             scheduler.shutdown(wait=False)
             await self._stop(tasks)
 
-    def _bells(self, looks: dict[str, Loop], prune: Loop) -> AsyncIOScheduler:
+    def _bells(self, looks: list[Loop], prune: Loop) -> AsyncIOScheduler:
         """APScheduler as a clock only: its jobs ring bells, the loops do the work."""
         settings = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         scheduler = AsyncIOScheduler(timezone=UTC, job_defaults=settings)
@@ -107,7 +107,7 @@ class App:
         async def ring(loop: Loop) -> None:
             loop.bell.set()
 
-        for loop, every in [*((loop, self.config.collect.every) for loop in looks.values()), (prune, PRUNE_EVERY)]:
+        for loop, every in [*((loop, self.config.collect.every) for loop in looks), (prune, PRUNE_EVERY)]:
             seconds = max(0.02, every / self.clock.speed)
             scheduler.add_job(ring, "interval", args=[loop], seconds=seconds)  # the first turn needs no bell
         return scheduler
@@ -246,20 +246,18 @@ async def built(loaded: Loaded, clock: Clock) -> AsyncIterator[App]:
             Evaluator(store, policy, clock, shown(config, await store.pseudonym_key()), _judged(metrics)),
             Deliverer(store, receivers, clock, holder, delivered=_delivered(metrics)),
         )
-        app.collectors = [_collector(app, account.name, session, holder) for account in config.accounts]
+        app.collectors = [_collector(app, account, session, holder) for account in config.accounts]
         yield app
 
 
-def _collector(app: App, name: str, session: ClientSession, holder: str) -> Collector:
-    account = next(one for one in app.config.accounts if one.name == name)
-
+def _collector(app: App, account: Account, session: ClientSession, holder: str) -> Collector:
     def observe(kind: str, outcome: str, reason: str, seconds: float) -> None:
-        app.metrics.requests.labels(name, kind, outcome, reason).inc()
+        app.metrics.requests.labels(account.name, kind, outcome, reason).inc()
         app.metrics.request_seconds.labels(kind).observe(seconds)
 
     client = InsightsClient(
         session,
-        account=name,
+        account=account.name,
         base_url=account.base_url,
         api_key=account.api_key.get_secret_value(),
         api_key_secret=account.api_key_secret.get_secret_value(),
