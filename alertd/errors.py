@@ -5,7 +5,8 @@ AlertdError
 ├── StoreError            the database cannot be used as it is
 ├── SourceError           Twilio did not give what was asked for
 │   ├── CredentialsError  it refused the API key
-│   └── NotFoundError     it does not have (or no longer has) the room
+│   ├── NotFoundError     it does not have (or no longer has) the room
+│   └── CircuitOpenError  it was not even asked, for too much failed just before
 └── DeliveryError         a receiver did not take a notification; says whether trying again can help
 """
 
@@ -54,6 +55,10 @@ class CredentialsError(SourceError):
 
 class NotFoundError(SourceError):
     """Twilio answered 404: not summarised yet, older than it keeps, or of another account."""
+
+
+class CircuitOpenError(SourceError):
+    """The account is left alone for a while; nothing more can be read now. Also a CredentialsError if it is the key."""
 
 
 class DeliveryError(AlertdError):

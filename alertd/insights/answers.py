@@ -24,7 +24,8 @@ class Trouble:
     """Why a request gave nothing.
 
     `reason` is a short slug or the HTTP status, for metrics; `text` is for people; `again` says that another try can
-    help, `wait` how many seconds the server asked to wait first; `error` is what to raise in the end.
+    help, `wait` for how many seconds the server asked to be left alone; `error` is what to raise in the end;
+    `answered` says that only this request is at fault: Twilio is there, and takes the account's key.
     """
 
     reason: str
@@ -32,6 +33,7 @@ class Trouble:
     again: bool = False
     wait: float = 0.0
     error: type[SourceError] = SourceError
+    answered: bool = False
 
 
 def unanswered(failure: Exception) -> Trouble:
@@ -64,12 +66,14 @@ def refused(status: int, headers: Mapping[str, str], body: bytes, now: float) ->
         text = f"Twilio refused the API key ({text}); check api_key and api_key_secret of this account"
         return Trouble(str(status), text, error=CredentialsError)
     if status == 404:
-        return Trouble(str(status), text, error=NotFoundError)
+        return Trouble(str(status), text, error=NotFoundError, answered=True)
     if 300 <= status < 400:
         text = f"{text}: a redirect{_destination(headers)}, which is not followed; set base_url to the final address"
         return Trouble(str(status), text)
-    again = status in (408, 429) or status >= 500
-    return Trouble(str(status), text, again=again, wait=retry_after(headers.get("Retry-After", ""), now))
+    if status in (408, 429) or status >= 500:
+        asked = headers.get("Retry-After", "") if status in (429, 503) else ""
+        return Trouble(str(status), text, again=True, wait=retry_after(asked, now))
+    return Trouble(str(status), text, answered=status >= 400)
 
 
 def retry_after(header: str, now: float) -> float:
@@ -93,13 +97,12 @@ def http_date(header: str) -> float | None:
         return None
 
 
-def pause(tries: int, asked: float, dice: random.Random) -> float:
-    """Seconds to wait after so many failed tries: exponential back-off with full jitter, or longer if `asked` for.
+def pause(tries: int, dice: random.Random) -> float:
+    """Seconds to wait after so many failed tries: exponential back-off with full jitter.
 
     Full jitter: a uniform draw from 0 to the doubled bound (Marc Brooker, "Exponential Backoff And Jitter", AWS 2015).
     """
-    bound = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (tries - 1))
-    return max(asked, dice.uniform(0.0, bound))
+    return dice.uniform(0.0, min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (tries - 1)))
 
 
 def _tls(failure: aiohttp.ClientConnectorError) -> str:

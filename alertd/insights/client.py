@@ -11,7 +11,7 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol, TypeVar
 
 import aiohttp
@@ -24,6 +24,7 @@ from alertd.engine.records import Participant, Room
 from alertd.errors import SourceError
 from alertd.insights.address import check_base_url, follow, instant
 from alertd.insights.answers import Trouble, http_date, pause, refused, unanswered
+from alertd.insights.circuit import Circuit
 from alertd.insights.limits import Limiter
 from alertd.insights.wire import PARTICIPANTS, ROOMS, Form, Page, Record, UnreadableError
 
@@ -36,6 +37,8 @@ Answer = TypeVar("Answer")
 MAX_PAGE_SIZE = 1000
 """Twilio's own limit (its error 20007 beyond)."""
 MAX_ERROR_BODY = 64 * 1024
+SPREAD = 1.0
+"""Seconds over which requests begin that all had to wait for the same moment."""
 
 
 class Observer(Protocol):
@@ -58,9 +61,10 @@ class InsightsClient:
     """The Video Log Analyzer as one account sees it.
 
     Every method raises SourceError when Twilio did not give what was asked for even after `tries` tries,
-    CredentialsError when it refused the key and NotFoundError on 404 (both at once). `clock_skew` is the server's time
-    minus our own in seconds, by its last `Date` header (good to about a second), None before the first answer.
-    `faults` counts the values of malformed records that were left out, by path.
+    CredentialsError when it refused the key and NotFoundError on 404 (both at once), and CircuitOpenError when so much
+    failed that the account is left alone for a while. A Retry-After keeps all requests of the account waiting.
+    `clock_skew` is the server's time minus our own in seconds, by its last `Date` header (good to about a second), None
+    before the first answer. `faults` counts the values of malformed records that were left out, by path.
     """
 
     def __init__(
@@ -99,6 +103,7 @@ class InsightsClient:
         self._max_pages = max_pages
         self._max_body = max_body
         self._dice = dice or random.Random()
+        self._circuit = Circuit(account, clock.now, self._dice)
         self._observe = observe
         self._last_date = ""
 
@@ -140,6 +145,16 @@ class InsightsClient:
             raise SourceError(f"account {self.account}: not a participant SID: {participant_sid[:40]!a}")
         return await self._one("participant", self._room(room_sid) / "Participants" / participant_sid, PARTICIPANTS)
 
+    async def server_now(self) -> float:
+        """Seconds since the epoch by Twilio's clock; asks for next to nothing if Twilio has not answered yet."""
+        if self.clock_skew is None:
+            query = {"PageSize": "1", "CreatedAfter": instant(datetime.fromtimestamp(self._clock.now(), UTC))}
+            await self._ask("rooms", self._rooms.with_query(query), ROOMS.page)
+        return self._now_there()
+
+    def _now_there(self) -> float:
+        return self._clock.now() + (self.clock_skew or 0.0)
+
     def _room(self, room_sid: str) -> URL:
         if not ROOMS.valid(room_sid):
             raise SourceError(f"account {self.account}: not a room SID: {room_sid[:40]!a}")
@@ -173,7 +188,7 @@ class InsightsClient:
         return target
 
     async def _ask(self, kind: Kind, url: URL, decode: Callable[[bytes], Answer]) -> Answer:
-        """Ask until there is an answer, another try cannot help, or there were `tries` of them."""
+        """Ask until there is an answer, another try cannot help, the circuit opens, or there were `tries` of them."""
         tries = 0
         while True:
             tries += 1
@@ -181,43 +196,73 @@ class InsightsClient:
             if not isinstance(answer, Trouble):
                 self._tell(kind, "ok", "200", seconds)
                 return answer
-            if not answer.again or tries == self._tries:
+            if self._circuit.is_open or not answer.again or tries == self._tries:
                 self._tell(kind, "failed", answer.reason, seconds)
-                raise self._failed(url, answer.text + (f" (tried {tries} times)" if tries > 1 else ""), answer.error)
+                raise self._given_up(url, answer, tries)
             self._tell(kind, "retry", answer.reason, seconds)
-            wait = pause(tries, answer.wait, self._dice)
-            log.info("request_retried", account=self.account, kind=kind, reason=answer.reason, wait=round(wait, 1))
+            wait = pause(tries, self._dice)
+            told = {"reason": answer.reason, "wait": round(max(wait, answer.wait), 1)}
+            log.info("request_retried", account=self.account, kind=kind, **told)
             await self._clock.sleep(wait)
 
     async def _try(self, url: URL, decode: Callable[[bytes], Answer]) -> tuple[Answer | Trouble, float]:
-        """One try within the limit: the answer or what kept it away, and the seconds it took."""
-        entered = await self.limiter.enter()
-        started = time.monotonic()
+        """One try when it may be: the answer or what kept it away, and the seconds it took."""
+        place = await self._place()
         try:
-            answer = await self._exchange(url, decode)
-        # aiohttp's exceptions can hold the request's headers, the key among them: they end here.
-        except (aiohttp.ClientError, OSError) as failure:
-            answer = unanswered(failure)
-        except UnreadableError as failure:
-            answer = Trouble("unreadable", str(failure), again=True)
+            entered = self._circuit.enter()
+            started = time.monotonic()
+            try:
+                answer = await self._answer(url, decode)
+                self._learn(answer, place, entered)
+                return answer, time.monotonic() - started
+            finally:
+                self._circuit.leave(entered)
         finally:
             self.limiter.leave()
+
+    async def _place(self) -> int:
+        """Wait until no Retry-After stands against asking and there is room in flight; in vain, CircuitOpenError."""
+        self._circuit.check()
+        while True:
+            while held := self._circuit.held():
+                await self._clock.sleep(held + self._dice.uniform(0.0, SPREAD))
+            place = await self.limiter.enter()
+            if not self._circuit.held():  # it may have come while this one was in the queue
+                return place
+            self.limiter.leave()
+
+    def _learn(self, answer: object, place: int, entered: int) -> None:
+        """What this answer means for the requests to come."""
         if not isinstance(answer, Trouble):
             self.limiter.succeeded()
-        elif answer.reason == "429":
-            self.limiter.refused(entered)
-        return answer, time.monotonic() - started
+            self._circuit.succeeded()
+            return
+        if answer.reason == "429":
+            self.limiter.refused(place)
+        self._circuit.hold(answer.wait)
+        if answer.answered:
+            self._circuit.succeeded()
+        else:
+            self._circuit.failed(entered, answer)
+
+    async def _answer(self, url: URL, decode: Callable[[bytes], Answer]) -> Answer | Trouble:
+        try:
+            return await self._exchange(url, decode)
+        # aiohttp's exceptions can hold the request's headers, the key among them: they end here.
+        except (aiohttp.ClientError, OSError) as failure:
+            return unanswered(failure)
+        except UnreadableError as failure:
+            return Trouble("unreadable", str(failure), again=True)
 
     async def _exchange(self, url: URL, decode: Callable[[bytes], Answer]) -> Answer | Trouble:
         get = self._session.get(url, headers=self._headers, timeout=self._timeout, allow_redirects=False)
         async with get as response:
             self._set_skew(response.headers.get("Date", ""))
             if response.status != 200:
-                server_now = self._clock.now() + (self.clock_skew or 0.0)
-                return refused(response.status, response.headers, await _error_body(response), server_now)
+                return refused(response.status, response.headers, await _error_body(response), self._now_there())
             body = await _body(response, self._max_body)
         if body is None:
-            return Trouble("too_big", f"the answer is larger than {self._max_body} bytes")
+            return Trouble("too_big", f"the answer is larger than {self._max_body} bytes", answered=True)
         return decode(body)
 
     def _set_skew(self, date: str) -> None:
@@ -239,6 +284,12 @@ class InsightsClient:
     def _tell(self, kind: Kind, outcome: Outcome, reason: str, seconds: float) -> None:
         if self._observe is not None:
             self._observe(kind, outcome, reason, seconds)
+
+    def _given_up(self, url: URL, trouble: Trouble, tries: int) -> SourceError:
+        if self._circuit.is_open:
+            return self._circuit.error()
+        tried = f" (tried {tries} times)" if tries > 1 else ""
+        return self._failed(url, trouble.text + tried, trouble.error)
 
     def _failed(self, url: URL, text: str, error: type[SourceError] = SourceError) -> SourceError:
         # Without the query: a room's name in it may be personal.

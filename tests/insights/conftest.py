@@ -39,6 +39,13 @@ class StoppedClock:
         await asyncio.sleep(0)
 
 
+class HighestDraw(random.Random):
+    """Dice that always fall on the upper bound, which makes the bound of the jitter visible."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return b
+
+
 class Analyzer:
     """A server that gives the answers it was told to, in order (the last one for ever), and notes what it was asked."""
 
@@ -125,17 +132,27 @@ async def other_server() -> AsyncIterator[Analyzer]:
 
 
 @pytest.fixture
+def highest() -> random.Random:
+    return HighestDraw()
+
+
+@pytest.fixture
 def clock() -> StoppedClock:
     return StoppedClock(datetime(2026, 3, 2, 12, tzinfo=UTC).timestamp())
 
 
 @pytest.fixture
 async def client_of(clock: StoppedClock) -> AsyncIterator[Callable[..., InsightsClient]]:
-    """Builds clients for a base URL; keywords override what InsightsClient is given."""
-    sessions = []
+    """Builds clients for a base URL; keywords override what InsightsClient is given.
 
-    def build(base_url: str, tls: ssl.SSLContext | None = None, **overrides: Any) -> InsightsClient:
-        sessions.append(open_session(tls))
+    One made `beside` another shares its session.
+    """
+    sessions, made = [], []
+
+    def build(
+        base_url: str, tls: ssl.SSLContext | None = None, beside: InsightsClient | None = None, **overrides: Any
+    ) -> InsightsClient:
+        sessions.append(sessions[made.index(beside)] if beside else open_session(tls))
         settings: dict[str, Any] = {
             "account": "production",
             "api_key": KEY,
@@ -144,7 +161,8 @@ async def client_of(clock: StoppedClock) -> AsyncIterator[Callable[..., Insights
             "dice": random.Random(1),
             "timeout": 20.0,
         }
-        return InsightsClient(sessions[-1], base_url=base_url, **(settings | overrides))
+        made.append(InsightsClient(sessions[-1], base_url=base_url, **(settings | overrides)))
+        return made[-1]
 
     yield build
     for session in sessions:

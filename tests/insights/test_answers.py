@@ -52,33 +52,37 @@ def test_no_header_breaks_the_reading(header):
 
 @given(st.integers(1, 2000), st.integers())
 def test_a_pause_is_jittered_and_bounded_by_the_doubling(tries, seed):
-    assert 0 <= pause(min(tries, 900), 0.0, random.Random(seed)) <= min(LONGEST_PAUSE, 2.0 ** min(tries - 1, 10))
+    assert 0 <= pause(min(tries, 900), random.Random(seed)) <= min(LONGEST_PAUSE, 2.0 ** min(tries - 1, 10))
 
 
-def test_a_pause_is_never_shorter_than_asked_for():
-    assert pause(1, 120.0, random.Random(1)) == 120.0
+@pytest.mark.parametrize(("status", "wait"), [(429, 20), (503, 20), (500, 0), (408, 0), (404, 0), (401, 0)])
+def test_only_a_429_and_a_503_may_ask_to_be_left_alone(status, wait):
+    assert refused(status, {"Retry-After": "20"}, b"", NOON).wait == wait
 
 
 @pytest.mark.parametrize(
-    ("status", "error", "again"),
+    ("status", "error", "again", "answered"),
     [
-        (400, SourceError, False),
-        (401, CredentialsError, False),
-        (403, CredentialsError, False),
-        (404, NotFoundError, False),
-        (408, SourceError, True),
-        (422, SourceError, False),
-        (429, SourceError, True),
-        (500, SourceError, True),
-        (502, SourceError, True),
-        (599, SourceError, True),
-        (204, SourceError, False),
-        (307, SourceError, False),
+        (400, SourceError, False, True),
+        (401, CredentialsError, False, False),
+        (403, CredentialsError, False, False),
+        (404, NotFoundError, False, True),
+        (408, SourceError, True, False),
+        (422, SourceError, False, True),
+        (429, SourceError, True, False),
+        (500, SourceError, True, False),
+        (502, SourceError, True, False),
+        (599, SourceError, True, False),
+        (204, SourceError, False, False),
+        (307, SourceError, False, False),
     ],
 )
-def test_each_status_says_what_to_raise_and_whether_to_try_again(status, error, again):
+def test_each_status_says_what_to_raise_whether_to_try_again_and_whether_the_account_is_well(
+    status, error, again, answered
+):
     trouble = refused(status, {}, b"", NOON)
     assert (trouble.error, trouble.again, trouble.reason) == (error, again, str(status))
+    assert trouble.answered is answered
 
 
 @pytest.mark.parametrize(
