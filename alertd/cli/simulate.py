@@ -10,7 +10,10 @@ from datetime import UTC, datetime
 import click
 
 from alertd.clock import FastClock
+from alertd.engine.durations import format_duration
 from alertd.errors import AlertdError
+from alertd.simulator.events import Event
+from alertd.simulator.faultkinds import Fault
 from alertd.simulator.scenario import Scenario, load_scenario, scenario_names
 from alertd.simulator.server import build_app, serve
 
@@ -39,12 +42,22 @@ def run_simulator(listen: str, scenario: str, seed: int, speed: float, rooms_per
 
 def plan(scenario: Scenario, start: int) -> list[str]:
     """What will happen and when, in the simulator's time, a line each."""
-    kinds = ("incidents", "releases", "pauses", "gatherings", "faults")
-    events = [(event, kind.removesuffix("s")) for kind in kinds for event in getattr(scenario, kind)]
-    return [
-        f"  {kind}: {_moment(start + event.at)} to {_moment(start + event.at + event.lasts)}"
-        for event, kind in sorted(events, key=lambda pair: pair[0].at)
+    kinds = ("incidents", "releases", "pauses", "gatherings")
+    events: list[tuple[Event, str]] = [
+        (event, kind.removesuffix("s")) for kind in kinds for event in getattr(scenario, kind)
     ]
+    events += [(fault, _fault(fault)) for fault in scenario.faults]
+    return [
+        f"  {what}: {_moment(start + event.at)} to {_moment(start + event.at + event.lasts)}"
+        for event, what in sorted(events, key=lambda pair: pair[0].at)
+    ]
+
+
+def _fault(fault: Fault) -> str:
+    """The fault's kind with the keys that were given: `fault stall (share 0.01, seconds 0.5)`."""
+    given = fault.model_dump(exclude={"at", "lasts", "kind"}, exclude_unset=True)
+    keys = [f"{key} {format_duration(said) if key in ('after', 'up_to') else said}" for key, said in given.items()]
+    return f"fault {fault.kind}" + (f" ({', '.join(keys)})" if keys else "")
 
 
 def _moment(seconds: int) -> str:

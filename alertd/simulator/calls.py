@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from alertd.simulator.population import CLIENTS, ENDINGS, REGIONS, ROOM_TYPES, SIZES, Client, Ending, Region
 from alertd.simulator.sids import digest
@@ -15,6 +16,7 @@ from alertd.simulator.sids import digest
 EMPTY_TIMEOUT = 300  # Twilio's default for UnusedRoomTimeout and EmptyRoomTimeout, seconds
 LONGEST_SESSION = 14_400  # Twilio's default for MaxParticipantDuration
 LONGEST_ROOM = 86_400
+KEPT = 7 * 86_400  # seconds for which Twilio keeps a summary after the room's end
 GIVES_UP = 1_800  # summaries come within thirty minutes or not at all
 NEVER = 1 << 40
 
@@ -49,9 +51,22 @@ class Session:
     detailed_at: int = 0
 
 
+class Totals(NamedTuple):
+    """What a summary counts of the sessions: all, different identities, most at once, and their seconds together."""
+
+    people: int
+    identities: int
+    concurrent: int
+    talked: int
+
+
 @dataclass(slots=True)
 class Call:
-    """A room from its start to its settled summary; `talk_end` is when the people meant to end it."""
+    """A room from its start to its settled summary; `talk_end` is when the people meant to end it.
+
+    The API knows the room from `shown_from` to before `gone_from`. Until `changed_at` it tells the totals `early`, if
+    there are any, and another end; `drifted` summaries have keys and words of their own.
+    """
 
     sid: str
     account_sid: str
@@ -80,6 +95,11 @@ class Call:
     settled: int = 0
     gave_up: bool = False
     hyphen: float = 1.0
+    shown_from: int = 0
+    gone_from: int = NEVER
+    changed_at: int = 0
+    early: Totals | None = None
+    drifted: bool = False
     final_row: tuple[str, bytes] | None = field(default=None, compare=False, repr=False)
 
 
@@ -131,12 +151,20 @@ def come_back(rng: random.Random, call: Call, session: Session, until: int, numb
 def close_call(rng: random.Random, call: Call, sessions: list[Session]) -> None:
     """Fills in what follows from how the sessions went: the room's end, its totals, and when the summary settles."""
     _end(rng, call, sessions)
-    call.people = len(sessions)
-    call.identities = len({session.identity for session in sessions})
-    call.concurrent = _most_at_once(sessions)
-    call.talked = sum(session.left - session.joined for session in sessions)
+    call.people, call.identities, call.concurrent, call.talked = total(sessions)
     call.codecs = tuple(sorted({codec for session in sessions for codec in session.client.codecs}))
     _settle(rng, call, sessions)
+    call.shown_from, call.gone_from = call.created, call.ended + KEPT + 1
+
+
+def total(sessions: list[Session]) -> Totals:
+    """The totals over these sessions."""
+    return Totals(
+        people=len(sessions),
+        identities=len({session.identity for session in sessions}),
+        concurrent=_most_at_once(sessions),
+        talked=sum(session.left - session.joined for session in sessions),
+    )
 
 
 def _session(rng: random.Random, call: Call, number: int, joined: int) -> Session:

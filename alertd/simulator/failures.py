@@ -23,21 +23,33 @@ def disturb(rng: random.Random, call: Call, sessions: list[Session], wander: flo
         _fail(rng, call, sessions, session, failure, session.joined + 2, latest)
 
 
-def upgrade(rng: random.Random, release: Release, start: int, sessions: list[Session]) -> None:
-    """Gives those who already have it the release; `start` is when the simulation began, seconds since the epoch."""
+def upgrade(stream: str, release: Release, start: int, sessions: list[Session]) -> None:
+    """Gives those who already have it the release; `start` is when the simulation began, seconds since the epoch.
+
+    `stream` seeds what is drawn.
+    """
+    if all(session.joined < start + release.at for session in sessions):
+        return
+    rng = random.Random(stream)
     for session in sessions:
         progress = (session.joined - start - release.at) / release.lasts
         if session.client.sdk == release.sdk and rng.random() < release.share * min(1.0, progress):
             session.client = with_version(session.client, release.version)
 
 
-def strike(rng: random.Random, incident: Incident, start: int, call: Call, sessions: list[Session]) -> None:
-    """Makes the participants fail that this incident hits in this call, if it hits the call at all."""
+def strike(stream: str, incident: Incident, start: int, call: Call, sessions: list[Session]) -> None:
+    """Makes the participants fail that this incident hits in this call, if it hits the call at all.
+
+    `start` is when the simulation began, seconds since the epoch; `stream` seeds what is drawn.
+    """
     begin, end = start + incident.at, start + incident.at + incident.lasts
     if call.created >= end or not _is_room(incident.where, call):
         return
     exposed = [session for session in sessions if _exposed(incident, session, begin, end)]
-    if not exposed or rng.random() >= _share(incident, max(begin, exposed[0].joined) - begin):
+    if not exposed:
+        return
+    rng = random.Random(stream)
+    if rng.random() >= _share(incident, max(begin, exposed[0].joined) - begin):
         return
     hit = [session for session in exposed if rng.random() < incident.participants] or [rng.choice(exposed)]
     joining = incident.during == "joining"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator
+from itertools import dropwhile, islice
 
-from alertd.simulator.calls import LONGEST_ROOM, Call, Session
+from alertd.simulator.calls import KEPT, LONGEST_ROOM, Call, Session
 from alertd.simulator.queries import Cursor, Filters, Page
-from alertd.simulator.summaries import KEPT, is_over, listed
+from alertd.simulator.summaries import is_over, listed
 from alertd.simulator.traffic import Traffic
 
 _DAY = 86_400
@@ -29,10 +29,23 @@ def rooms_page(traffic: Traffic, filters: Filters, page: Page, now: float) -> Ro
         calls = list(islice(_newer(traffic, filters, cursor.position, now), page.size))[::-1]
         more = bool(calls)
     else:
-        calls = list(islice(_older(traffic, filters, cursor.position if cursor else None, now), page.size + 1))
+        calls = list(islice(_from(traffic, filters, cursor, now), page.size + 1))
         more, calls = len(calls) > page.size, calls[: page.size]
-    earlier = Cursor(_position(calls[0]), True, filters) if calls and page.number else None
-    return calls, earlier, Cursor(_position(calls[-1]), False, filters) if more else None
+    above = rows_above(page, len(calls))
+    earlier = Cursor(_position(calls[0]), True, filters, above) if calls and page.number else None
+    return calls, earlier, below(calls[-1], filters, above + len(calls)) if more else None
+
+
+def rows_above(page: Page, size: int) -> int:
+    """How many rows stand above this page of `size` rows, as far as the pages before it tell."""
+    if page.cursor is None:
+        return 0
+    return max(0, page.cursor.above - (size if page.cursor.backwards else 0))
+
+
+def below(call: Call, filters: Filters, above: int, *, counted: bool = False) -> Cursor:
+    """Where the rooms begin that are listed below this call's, which is the last of `above` rows."""
+    return Cursor(_position(call), False, filters, above, counted)
 
 
 def sessions_page(sessions: list[Session], page: Page, now: float) -> SessionsPage:
@@ -48,24 +61,33 @@ def sessions_page(sessions: list[Session], page: Page, now: float) -> SessionsPa
     return [sessions[n] for n in chosen], earlier, later
 
 
-def _older(traffic: Traffic, filters: Filters, position: tuple[int, int] | None, now: float) -> Iterator[Call]:
+def _from(traffic: Traffic, filters: Filters, cursor: Cursor | None, now: float) -> Iterator[Call]:
+    """The calls from the cursor on, the latest first."""
     since, before = _bounds(filters, now)
-    last = before if position is None else min(before, position[0] + 1)
-    for call in traffic.newest_first(since, last):
-        if (position is None or _position(call) < position) and _belongs(filters, call, now):
-            yield call
+    belongs = _belongs(filters, now)
+    if cursor is None or cursor.counted:
+        return islice(filter(belongs, traffic.newest_first(since, before)), cursor.above if cursor else 0, None)
+    position = cursor.position
+    calls = traffic.newest_first(since, min(before, position[0] + 1))
+    return filter(belongs, dropwhile(lambda call: _position(call) >= position, calls))
 
 
 def _newer(traffic: Traffic, filters: Filters, position: tuple[int, int], now: float) -> Iterator[Call]:
     since, before = _bounds(filters, now)
-    for call in traffic.oldest_first(max(since, position[0]), before):
-        if _position(call) > position and _belongs(filters, call, now):
-            yield call
+    calls = traffic.oldest_first(max(since, position[0]), before)
+    return filter(_belongs(filters, now), dropwhile(lambda call: _position(call) <= position, calls))
 
 
-def _belongs(filters: Filters, call: Call, now: float) -> bool:
-    recent = filters.dated or (is_over(call, now) and call.ended >= now - _DAY)
-    return recent and listed(call, now) and filters.accept(call)
+def _belongs(filters: Filters, now: float) -> Callable[[Call], bool]:
+    """What says whether a call is listed; a function of its own for the most frequent case, since it is asked often."""
+    if filters.only_dated:
+        return lambda call: call.shown_from <= now < call.gone_from
+
+    def belongs(call: Call) -> bool:
+        recent = filters.dated or (is_over(call, now) and call.ended >= now - _DAY)
+        return recent and listed(call, now) and filters.accept(call)
+
+    return belongs
 
 
 def _bounds(filters: Filters, now: float) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """What a list request asks for: its filters, checked as the API checks them, and the page it wants.
 
-Page tokens hold the filters and a position, so that a page never depends on what has been added since the one before.
+Page tokens hold the filters and a position, so that a page never depends on what has been added since the one before
+(unless a fault has it count rows instead).
 """
 
 from __future__ import annotations
@@ -47,6 +48,11 @@ class Filters(msgspec.Struct, frozen=True):
         """Whether either date is given; without one the API lists only rooms completed in the last 24 hours."""
         return self.created_after is not None or self.created_before is not None
 
+    @property
+    def only_dated(self) -> bool:
+        """Whether nothing but dates is asked for."""
+        return self.dated and not self.room_types and not self.codecs and self.room_name is None
+
     def accept(self, call: Call) -> bool:
         """Whether the call's room belongs to the listing, dates aside."""
         return (
@@ -67,11 +73,17 @@ class Filters(msgspec.Struct, frozen=True):
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """Where a page begins: past `position` (creation and number of a room; index of a participant), or before it."""
+    """Where a page begins: past `position` (creation and number of a room; index of a participant), or before it.
+
+    `above` is how many rooms the pages before it have shown; if it is `counted`, the page begins so many rooms below
+    the top, wherever that is by then, instead of at the position.
+    """
 
     position: tuple[int, int]
     backwards: bool = False
     filters: Filters = Filters()
+    above: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] = 0
+    counted: bool = False
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -114,12 +126,13 @@ def page_meta(
         token = [("PageToken", _token(cursor))] if cursor else []
         return f"{address}?{urlencode([*filters.pairs(), ('PageSize', page.size), ('Page', number), *token])}"
 
+    first = url(0, None)
     return {
         "key": key,
         "page": page.number,
         "page_size": page.size,
-        "url": url(page.number, page.cursor),
-        "first_page_url": url(0, None),
+        "url": url(page.number, page.cursor) if page.cursor else first,
+        "first_page_url": first,
         "previous_page_url": url(max(0, page.number - 1), earlier) if earlier else None,
         "next_page_url": url(page.number + 1, later) if later else None,
     }

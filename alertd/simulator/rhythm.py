@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from functools import lru_cache
 
 from alertd.simulator.population import HOURS, WEEKDAYS
 
@@ -30,4 +31,9 @@ def starts(rng: random.Random, begin: int, length: int, rooms_per_day: float) ->
 
 def wander(key: str, moment: int) -> float:
     """How bad this hour is for no particular reason: 1 on average, with a spread of 20 % (a gamma draw per hour)."""
-    return random.Random(f"{key}/wander/{moment // HOUR}").gammavariate(25, 1 / 25)
+    return _wander(key, moment // HOUR)
+
+
+@lru_cache(maxsize=1024)
+def _wander(key: str, hour: int) -> float:
+    return random.Random(f"{key}/wander/{hour}").gammavariate(25, 1 / 25)

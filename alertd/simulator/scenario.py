@@ -6,24 +6,19 @@ import re
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from alertd.errors import InputError, Problem
-from alertd.settings import Duration, Table
+from alertd.settings import Table
+from alertd.simulator.events import Event, Share
+from alertd.simulator.faultkinds import Fault, fault_keys
 
-Share = Annotated[float, Field(ge=0, le=1)]
 _SHIPPED = resources.files(__package__) / "scenarios"
 _TOML_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)")
 _COMPLAINTS = {"extra_forbidden": "unknown key", "missing": "is missing"}
-
-
-class Event(Table):
-    """Something that begins `at` seconds after the simulator's start and `lasts` so many (`for` in the file)."""
-
-    at: Duration
-    lasts: Duration = Field(alias="for", gt=0)
 
 
 class Where(Table):
@@ -82,14 +77,6 @@ class Gathering(Event):
     media_region: str | None = None
 
 
-class Fault(Event):
-    """A stretch in which the API answers this share of the requests with an error instead."""
-
-    share: Share = 1.0
-    status: Annotated[int, Field(ge=400, le=599)]
-    retry_after: int | None = Field(default=None, ge=0)
-
-
 class Scenario(Table):
     """A simulated week: how much traffic there is, and everything that deviates from an ordinary one."""
 
@@ -132,15 +119,28 @@ def parse_scenario(text: str, file: str) -> Scenario:
         message = f"not valid TOML: {_TOML_PLACE.sub('', str(error))}"
         raise InputError([Problem(file, line, column, message)]) from None
     except ValidationError as error:
-        raise InputError(
-            [Problem(file, 0, 0, _said(row["loc"], row["type"], row["msg"])) for row in error.errors()]
-        ) from None
+        raise InputError([Problem(file, 0, 0, _said(row)) for row in error.errors()]) from None
 
 
 def _complaint(file: str, message: str) -> InputError:
     return InputError([Problem(file, 0, 0, message)])
 
 
-def _said(loc: tuple[int | str, ...], kind: str, message: str) -> str:
+def _said(mistake: ErrorDetails) -> str:
+    loc, kind = mistake["loc"], mistake["type"]
+    told = _COMPLAINTS.get(kind, mistake["msg"].removeprefix("Value error, "))
+    if loc[0] == "faults" and len(loc) > 1:
+        told = _said_of_fault(mistake, told)
+        loc = loc[:2] + loc[3:]  # the third is the kind, which is not in the file as a key
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
-    return f"{key}: {_COMPLAINTS.get(kind, message.removeprefix('Value error, '))}"
+    return f"{key}: {told}"
+
+
+def _said_of_fault(mistake: ErrorDetails, told: str) -> str:
+    keys = fault_keys()
+    if mistake["type"] == "union_tag_invalid":
+        return f"there is no kind {mistake['ctx']['tag']}; there are {', '.join(keys)}"
+    if mistake["type"] == "extra_forbidden":
+        kind = str(mistake["loc"][2])
+        return f"{told}; a fault of kind {kind} has {', '.join(keys[kind])}"
+    return told

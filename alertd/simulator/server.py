@@ -10,7 +10,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from email.utils import formatdate
-from typing import Any
+from functools import lru_cache
 
 import msgspec
 from aiohttp import web
@@ -18,13 +18,17 @@ from aiohttp import web
 from alertd.clock import Clock, FastClock
 from alertd.errors import AlertdError
 from alertd.simulator.calls import Call
+from alertd.simulator.disorder import disordered, led_back, spoiled
+from alertd.simulator.faultkinds import Revoked, Status
+from alertd.simulator.faults import Faults
 from alertd.simulator.listing import find_call, rooms_page, sessions_page
 from alertd.simulator.queries import Filters, page_meta, read_filters, read_page
 from alertd.simulator.refusals import RefusalError
-from alertd.simulator.scenario import Fault, Scenario
+from alertd.simulator.scenario import Scenario
 from alertd.simulator.sids import account_sid
 from alertd.simulator.summaries import ROOMS_PATH, participant_summary, room_row
 from alertd.simulator.traffic import Traffic
+from alertd.simulator.transit import carried, detour
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -43,13 +47,13 @@ class Analyzer:
         hyphenated: float,
     ) -> None:
         self._clock = clock
-        self._start = int(clock.now())
-        self._faults = scenario.faults
+        self._faults = Faults(scenario.faults, clock, seed=seed)
         self._latency = latency
         self._hyphenated = hyphenated
         self._secrets = dict(credentials)
         self._traffic = {
-            key: Traffic(scenario, account_sid=account_sid(key), seed=seed, start=self._start) for key in credentials
+            key: Traffic(scenario, account_sid=account_sid(key), seed=seed, start=self._faults.start)
+            for key in credentials
         }
         self._chance = random.Random(seed)
         self._in_flight = 0
@@ -61,29 +65,32 @@ class Analyzer:
 
     async def rooms(self, request: web.Request) -> web.Response:
         """A page of room summaries."""
-        traffic, page, now = self._account(request), read_page(request.query), self._clock.now()
+        traffic, page, now = self._account(request), read_page(request.query), self._faults.now()
         filters = page.cursor.filters if page.cursor else read_filters(request.query)
-        calls, earlier, later = rooms_page(traffic, filters, page, now)
+        listed = rooms_page(traffic, filters, page, now)
+        calls, earlier, later = disordered(listed, page, filters, self._faults)
         meta = page_meta(_address(request), "rooms", page, filters, earlier, later)
-        return _page(meta, [room_row(call, now, _base(request), self._hyphenated) for call in calls])
+        base = _base(request)
+        return self._page(request, meta, [room_row(call, now, base, self._hyphenated) for call in calls])
 
     async def room(self, request: web.Request) -> web.Response:
         """One room summary."""
         call = self._call(request, self._account(request))
-        return _json(room_row(call, self._clock.now(), _base(request), self._hyphenated))
+        return _json(room_row(call, self._faults.now(), _base(request), self._hyphenated))
 
     async def participants(self, request: web.Request) -> web.Response:
         """A page of a room's participant summaries."""
-        traffic, page, now = self._account(request), read_page(request.query), self._clock.now()
+        traffic, page, now = self._account(request), read_page(request.query), self._faults.now()
         call = self._call(request, traffic)
         sessions, earlier, later = sessions_page(traffic.sessions(call), page, now)
         meta = page_meta(_address(request), "participants", page, Filters(), earlier, later)
-        rows = (participant_summary(call, session, now, _base(request)) for session in sessions)
-        return _page(meta, [msgspec.json.encode(row) for row in rows])
+        base = _base(request)
+        rows = [msgspec.json.encode(participant_summary(call, session, now, base)) for session in sessions]
+        return self._page(request, meta, rows)
 
     async def participant(self, request: web.Request) -> web.Response:
         """One participant summary."""
-        traffic, now = self._account(request), self._clock.now()
+        traffic, now = self._account(request), self._faults.now()
         call = self._call(request, traffic)
         wanted = request.match_info["participant_sid"]
         for session in traffic.sessions(call):
@@ -100,14 +107,20 @@ class Analyzer:
         try:
             if self._latency:
                 await asyncio.sleep(self._latency)
+            return await self._respond(request, handler)
+        finally:
+            self._in_flight -= 1
+
+    async def _respond(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Twilio's answer with its headers, unless faults put something else in its place or spoil it on the way."""
+        response: web.StreamResponse | None = await detour(request, self._faults)
+        if response is None:
             response = await self._answer(request, handler)
-            response.headers["Date"] = formatdate(self._clock.now(), usegmt=True)  # simulated, like all else
             response.headers["Twilio-Request-Id"] = f"RQ{self._chance.getrandbits(128):032x}"
             response.headers["Twilio-Request-Duration"] = f"{self._latency:.3f}"
             response.headers["Twilio-Concurrent-Requests"] = str(self._in_flight)
-            return response
-        finally:
-            self._in_flight -= 1
+        response.headers["Date"] = _http_date(int(self._faults.now()))  # simulated, like all else
+        return await carried(request, response, self._faults)
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
@@ -122,22 +135,27 @@ class Analyzer:
             return _refuse(RefusalError(error.status))
 
     def _break_down(self) -> None:
-        """Fails the request if the scenario has a fault now."""
-        elapsed = self._clock.now() - self._start
-        for fault in self._faults:
-            if 0 <= elapsed - fault.at < fault.lasts and self._chance.random() < fault.share:
-                raise RefusalError(fault.status, headers=_retry_after(fault))
+        """Refuses the request if the scenario has a fault for it."""
+        if self._faults.lasting(Revoked):
+            raise _unknown_key()
+        if fault := self._faults.strikes(Status):
+            raise RefusalError(fault.status, headers=_retry_after(fault, self._faults.now()))
+
+    def _page(self, request: web.Request, meta: Mapping[str, object], rows: list[bytes]) -> web.Response:
+        key = str(meta["key"])
+        meta = led_back(request, meta, self._faults)
+        return _json(_page_text(meta, key, spoiled(rows, key, self._faults)))
 
     def _account(self, request: web.Request) -> Traffic:
         """The traffic of the API key that the request shows; 401 if key and secret do not belong together."""
         key, secret = _basic(request.headers.get("Authorization", ""))
         expected = self._secrets.get(key)
         if expected is None or not hmac.compare_digest(secret.encode(), expected.encode()):
-            raise RefusalError(401, headers={"WWW-Authenticate": 'Basic realm="Twilio API"'})
+            raise _unknown_key()
         return self._traffic[key]
 
     def _call(self, request: web.Request, traffic: Traffic) -> Call:
-        call = find_call(traffic, request.match_info["room_sid"], self._clock.now())
+        call = find_call(traffic, request.match_info["room_sid"], self._faults.now())
         if call is None:
             raise _not_found(request)
         return call
@@ -213,12 +231,30 @@ def _not_found(request: web.Request) -> RefusalError:
     return RefusalError(404, f"The requested resource {request.path} was not found")
 
 
-def _retry_after(fault: Fault) -> dict[str, str]:
-    return {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+def _unknown_key() -> RefusalError:
+    return RefusalError(401, headers={"WWW-Authenticate": 'Basic realm="Twilio API"'})
 
 
-def _page(meta: Mapping[str, Any], rows: list[bytes]) -> web.Response:
-    return _json(b'{"meta":%b,"%b":[%b]}' % (msgspec.json.encode(meta), meta["key"].encode(), b",".join(rows)))
+def _retry_after(fault: Status, now: float) -> dict[str, str]:
+    if fault.retry_after is None:
+        return {}
+    dated = fault.retry_after_as == "date"
+    return {"Retry-After": _http_date(int(now) + fault.retry_after) if dated else str(fault.retry_after)}
+
+
+@lru_cache(maxsize=64)
+def _http_date(second: int) -> str:
+    return formatdate(second, usegmt=True)
+
+
+def _page_text(meta: Mapping[str, object], key: str, rows: list[bytes]) -> bytes:
+    """The page as JSON; rows of about a megabyte are joined once and not copied again."""
+    opening, closing = b'{"meta":%b,"%b":[' % (msgspec.json.encode(meta), key.encode()), b"]}"
+    if not rows:
+        return opening + closing
+    rows[0] = opening + rows[0]
+    rows[-1] += closing
+    return b",".join(rows)
 
 
 def _json(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

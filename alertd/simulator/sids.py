@@ -14,6 +14,11 @@ def digest(*parts: object, size: int = 16) -> str:
     return blake2b("/".join(map(str, parts)).encode(), digest_size=size).hexdigest()
 
 
+def portion(*parts: object) -> float:
+    """A number from 0 to below 1 that looks random, always the same for the same parts."""
+    return int(digest(*parts, size=6), 16) / 2**48
+
+
 def account_sid(api_key: str) -> str:
     """The account that an API key belongs to; an account SID used as a key is its own account."""
     return api_key if _ACCOUNT.fullmatch(api_key) else "AC" + digest("account", api_key)

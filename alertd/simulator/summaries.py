@@ -11,16 +11,16 @@ from typing import Any
 
 import msgspec
 
-from alertd.simulator.calls import Call, Session
+from alertd.simulator.calls import Call, Session, Totals
+from alertd.simulator.drift import drifted_person, drifted_room
 
-KEPT = 7 * 86_400  # seconds for which Twilio keeps a summary after the room's end
 ROOMS_PATH = "/v1/Video/Rooms"
 _encoder = msgspec.json.Encoder()
 
 
 def listed(call: Call, now: float) -> bool:
-    """Whether the API knows the call's room at `now`: it has started, and has not ended too long ago."""
-    return call.created <= now and (now < call.ended or call.ended >= now - KEPT)
+    """Whether the API knows the call's room at `now`: as a rule from its start until a week after its end."""
+    return call.shown_from <= now < call.gone_from
 
 
 def is_over(call: Call, now: float) -> bool:
@@ -31,12 +31,13 @@ def is_over(call: Call, now: float) -> bool:
 def room_row(call: Call, now: float, base: str, hyphenated: float) -> bytes:
     """The room summary at `now` as JSON; `base` is the address that URLs begin with, `hyphenated` as in room_summary.
 
-    A settled summary does not change any more, so its text is kept with the call.
+    A summary that will not change any more is kept with the call as it is written.
     """
-    if call.final_row is not None and call.final_row[0] == base and now >= call.settled:
+    final = now >= call.settled and now >= call.changed_at
+    if final and call.final_row is not None and call.final_row[0] == base:
         return call.final_row[1]
     row = _encoder.encode(room_summary(call, now, base, hyphenated))
-    if now >= call.settled:
+    if final:
         call.final_row = (base, row)
     return row
 
@@ -45,7 +46,8 @@ def room_summary(call: Call, now: float, base: str, hyphenated: float) -> dict[s
     """The room summary at `now`; a `hyphenated` share of unfinished ones spells `in-progress`, as in the prose."""
     over, whole = is_over(call, now), now >= call.settled and not call.gave_up
     url = f"{base}{ROOMS_PATH}/{call.sid}"
-    return {
+    totals, end_reason = _as_counted(call, now)
+    summary = {
         "account_sid": call.account_sid,
         "room_sid": call.sid,
         "room_name": call.name,
@@ -56,23 +58,24 @@ def room_summary(call: Call, now: float, base: str, hyphenated: float) -> dict[s
         "status_callback": "https://example.com/hooks/video" if call.callback else None,
         "status_callback_method": "POST" if call.callback else None,
         "created_method": call.created_method,
-        "end_reason": call.end_reason if over else None,
+        "end_reason": end_reason if over else None,
         "max_participants": call.seats,
-        "unique_participants": call.people if over else None,
-        "unique_participant_identities": call.identities if over else None,
-        "concurrent_participants": call.concurrent if whole else None,
+        "unique_participants": totals.people if over else None,
+        "unique_participant_identities": totals.identities if over else None,
+        "concurrent_participants": totals.concurrent if whole else None,
         "max_concurrent_participants": call.seats,
         "codecs": call.codecs if whole else None,
         "media_region": call.region.name if call.people else None,
         "duration_sec": call.ended - call.created if over else None,
-        "total_participant_duration_sec": call.talked if whole else None,
-        "total_recording_duration_sec": (call.talked if call.recorded else 0) if whole else None,
+        "total_participant_duration_sec": totals.talked if whole else None,
+        "total_recording_duration_sec": (totals.talked if call.recorded else 0) if whole else None,
         "processing_state": _processing_state(call, now, hyphenated),
         "recording_enabled": call.recorded,
         "edge_location": call.region.edge if call.people else None,
         "url": url,
         "links": {"participants": f"{url}/Participants"},
     }
+    return drifted_room(summary) if call.drifted else summary
 
 
 def participant_summary(call: Call, session: Session, now: float, base: str) -> dict[str, Any]:
@@ -80,7 +83,7 @@ def participant_summary(call: Call, session: Session, now: float, base: str) -> 
     ending = session.ending
     known = session.detailed_at <= now
     code = ending.code or (0 if session.zero_code else None)
-    return {
+    summary = {
         "participant_sid": session.sid,
         "participant_identity": session.identity,
         "join_time": timestamp(session.joined),
@@ -99,11 +102,19 @@ def participant_summary(call: Call, session: Session, now: float, base: str) -> 
         "publisher_info": session.client.publisher_info,
         "url": f"{base}{ROOMS_PATH}/{call.sid}/Participants/{session.sid}",
     }
+    return drifted_person(summary) if call.drifted else summary
 
 
 def timestamp(moment: float) -> str:
     """ISO 8601 in UTC with whole seconds, as the API writes it."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+
+
+def _as_counted(call: Call, now: float) -> tuple[Totals, str | None]:
+    """The totals and the end_reason as they are at `now`: before a correction some participants are not counted."""
+    if call.early is not None and now < call.changed_at:
+        return call.early, None if call.end_reason else "timeout"
+    return Totals(call.people, call.identities, call.concurrent, call.talked), call.end_reason
 
 
 def _processing_state(call: Call, now: float, hyphenated: float) -> str:

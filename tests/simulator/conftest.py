@@ -12,6 +12,7 @@ import pytest
 
 from alertd.simulator.scenario import Scenario, load_scenario
 from alertd.simulator.server import build_app, serve
+from alertd.simulator.sids import account_sid
 from alertd.simulator.traffic import Traffic
 
 NOON = 1_772_452_800  # Monday, 2026-03-02T12:00:00Z
@@ -44,6 +45,12 @@ class Served:
         async with self.session.get(url, params=params or None, headers=headers) as response:
             return response, json.loads(await response.read())
 
+    async def raw(self, path: str, **params: Any) -> tuple[Any, bytes]:
+        """(response, body as it came) of a GET; raises what aiohttp raises if the answer is not whole."""
+        headers = {"Authorization": aiohttp.encode_basic_auth(KEY, SECRET)}
+        async with self.session.get(self.base + path, params=params or None, headers=headers) as response:
+            return response, await response.read()
+
     async def rooms(self, **params: Any) -> list[dict[str, Any]]:
         """Every room of a listing, page after page."""
         return await self._all("/v1/Video/Rooms", "rooms", params)
@@ -70,6 +77,12 @@ def noon() -> int:
 
 
 @pytest.fixture
+def account() -> str:
+    """The account that simulators here answer for."""
+    return account_sid(KEY)
+
+
+@pytest.fixture
 def clock() -> HandClock:
     return HandClock(NOON)
 
@@ -78,11 +91,28 @@ def clock() -> HandClock:
 def traffic() -> Callable[..., Traffic]:
     """Makes traffic that starts at noon, from a shipped scenario's name or a scenario."""
 
-    def make(scenario: str | Scenario = "clean", *, seed: int = 1, rooms_per_day: float | None = None) -> Traffic:
+    def make(
+        scenario: str | Scenario = "clean",
+        *,
+        seed: int = 1,
+        rooms_per_day: float | None = None,
+        account: str = "AC" + "0" * 32,
+    ) -> Traffic:
         chosen = load_scenario(scenario) if isinstance(scenario, str) else scenario
         if rooms_per_day is not None:
             chosen = chosen.model_copy(update={"rooms_per_day": rooms_per_day})
-        return Traffic(chosen, account_sid="AC" + "0" * 32, seed=seed, start=NOON)
+        return Traffic(chosen, account_sid=account, seed=seed, start=NOON)
+
+    return make
+
+
+@pytest.fixture
+def weather() -> Callable[..., Scenario]:
+    """Makes a scenario of faults, each given by its keys; those that do not say when last all day."""
+
+    def make(*faults: dict[str, Any]) -> Scenario:
+        tables = [{"at": "0s", "for": "1d"} | fault for fault in faults]
+        return Scenario.model_validate({"name": "weather", "faults": tables})
 
     return make
 

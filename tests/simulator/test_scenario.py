@@ -21,7 +21,7 @@ def complaints(text: str) -> list[str]:
 
 def test_all_shipped_scenarios_load_under_their_own_names_and_say_what_happens() -> None:
     assert {"clean", "regional-outage", "bad-sdk-release", "slow-burn", "turn-failure"} <= set(scenario_names())
-    assert {"big-room-storm", "blip", "silence", "api-trouble"} <= set(scenario_names())
+    assert {"big-room-storm", "blip", "silence", "api-trouble", "foul-weather"} <= set(scenario_names())
     for name in scenario_names():
         scenario = load_scenario(name)
         assert scenario.name == name
@@ -79,3 +79,41 @@ def test_every_wrong_key_is_told_at_once() -> None:
 )
 def test_a_mistake_is_told_by_its_key(change: tuple[str, str], complaint: str) -> None:
     assert complaint in complaints(MINIMAL.replace(*change))
+
+
+FAULT = 'name = "mine"\n[[faults]]\nat = "5m"\nfor = "1h"\n'
+
+
+def test_a_fault_that_does_not_say_its_kind_is_a_status() -> None:
+    [fault] = parse_scenario(FAULT + "status = 503", "mine.toml").faults
+    assert (fault.kind, fault.status, fault.share, fault.retry_after) == ("status", 503, 1.0, None)
+
+
+@pytest.mark.parametrize(
+    ("keys", "complaint"),
+    [
+        (
+            'kind = "hail"',
+            (
+                "faults[0]: there is no kind hail; there are status, html, stall, reset, truncated, drip, revoked, "
+                "repeated_link, shifting, twice, malformed, late, vanishing, changing, drift, skew"
+            ),
+        ),
+        (
+            'kind = "stall"\nseconds = 1\nretry_after = 3',
+            "faults[0].retry_after: unknown key; a fault of kind stall has at, for, kind, seconds, share",
+        ),
+        ('kind = "revoked"\nshare = 0.5', "faults[0].share: unknown key; a fault of kind revoked has at, for, kind"),
+        ('kind = "drip"', "faults[0].seconds: is missing"),
+        ("", "faults[0].status: is missing"),
+        ("status = 200", "faults[0].status: Input should be greater than or equal to 400"),
+        ('status = 429\nretry_after_as = "date"', "faults[0]: retry_after_as needs a retry_after"),
+        ('kind = "html"\nstatus = 204', "faults[0]: status must be 200 or from 400 to 599"),
+        ('kind = "late"\nafter = "2h"\nup_to = "1h"', "faults[0]: up_to must not be less than after"),
+        ('kind = "late"\nafter = 60', "faults[0].after: write a duration like 30s, 5m, 2h or 7d"),
+        ('kind = "skew"\nseconds = 100_000', "faults[0].seconds: Input should be less than or equal to 86400"),
+        ('kind = "truncated"\nhow = "so"', "faults[0].how: Input should be 'short', 'json' or 'either'"),
+    ],
+)
+def test_a_mistake_in_a_fault_is_told_by_its_key_and_kind(keys: str, complaint: str) -> None:
+    assert complaints(FAULT + keys) == [complaint]

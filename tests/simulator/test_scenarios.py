@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from alertd.cli.simulate import plan
+from alertd.simulator.faultkinds import fault_keys
 from alertd.simulator.scenario import load_scenario, scenario_names
 
 DAY, HOUR, MINUTE = 86_400, 3_600, 60
@@ -160,6 +162,19 @@ def test_in_a_silence_no_room_starts_and_afterwards_all_is_as_usual(rooms) -> No
     assert rooms("silence", 131 * MINUTE, 4 * HOUR) == rooms("clean", 131 * MINUTE, 4 * HOUR)
 
 
-@pytest.mark.parametrize("name", ["clean", "api-trouble"])
+@pytest.mark.parametrize("name", ["clean", "api-trouble", "foul-weather"])
 def test_without_incidents_nothing_stands_out(rooms, name: str) -> None:
     assert failing(rooms(name, 0, 12 * HOUR)) < 0.012
+
+
+def test_foul_weather_has_every_kind_of_fault_there_is_and_every_hour_of_its_week_several() -> None:
+    faults = load_scenario("foul-weather").faults
+    assert {fault.kind for fault in faults} == set(fault_keys())
+    assert all(sum(fault.covers(hour * HOUR) for fault in faults) >= 10 for hour in range(7 * 24))
+
+
+def test_the_plan_says_of_each_fault_its_kind_and_what_was_said_of_it(noon: int) -> None:
+    lines = plan(load_scenario("foul-weather"), noon)
+    assert "  fault revoked: 03-04 12:00 UTC to 03-04 12:20 UTC" in lines
+    assert "  fault late (share 0.01, after 20m, up_to 5h): 03-02 12:00 UTC to 03-09 12:00 UTC" in lines
+    assert len(lines) == len(load_scenario("foul-weather").faults)

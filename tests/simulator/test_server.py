@@ -12,7 +12,7 @@ import pytest
 
 from alertd.clock import FastClock
 from alertd.errors import AlertdError
-from alertd.simulator.scenario import Fault, Scenario
+from alertd.simulator.scenario import Scenario
 from alertd.simulator.server import build_app, serve
 
 ROOMS = "/v1/Video/Rooms"
@@ -335,26 +335,6 @@ async def test_nothing_can_be_changed(simulator) -> None:
     for method in ("POST", "DELETE", "HEAD"):
         async with server.session.request(method, server.base + ROOMS, headers=login) as response:
             assert response.status == 405
-
-
-@pytest.mark.parametrize(("status", "code"), [(429, 20429), (503, 20503), (500, 20500), (401, 20003), (418, 20418)])
-async def test_a_fault_turns_requests_away_for_its_time(simulator, status: int, code: int) -> None:
-    fault = Fault.model_validate({"at": "10m", "for": "5m", "status": status, "retry_after": 3})
-    server = await simulator(Scenario(name="broken", faults=(fault,)))
-    assert (await server.ask(ROOMS))[0].status == 200
-    server.clock.time += 600
-    assert await refusal(server, ROOMS) == (status, code)
-    assert (await server.ask(ROOMS))[0].headers["Retry-After"] == "3"
-    server.clock.time += 300
-    assert (await server.ask(ROOMS))[0].status == 200
-
-
-async def test_a_fault_of_a_share_turns_some_away(simulator) -> None:
-    fault = Fault.model_validate({"at": "0s", "for": "5m", "status": 429, "share": 0.5})
-    server = await simulator(Scenario(name="busy", faults=(fault,)))
-    statuses = [(await server.ask(ROOMS))[0].status for _ in range(60)]
-    assert 10 < statuses.count(429) < 50
-    assert set(statuses) == {200, 429}
 
 
 # Headers, the clock, the socket
