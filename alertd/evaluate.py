@@ -72,7 +72,10 @@ class Evaluator:
             if tick is None:
                 await self._tell_unseen(snapshot, now)
                 return min((done // MINUTE + 1) * MINUTE, _next_flush(snapshot) or now + MINUTE)
-            changes = await self._changes(windows, until or 0, tick)
+            if until is None:
+                changes = await self._first_changes(windows, tick)
+            else:
+                changes = await self._changes(windows, until, tick)
             outcome, snapshot = step(tick, self._policy, windows, snapshot, changes)
             self._counted_until = tick
             if not await self._store.commit(outcome, expected=until, until=tick):
@@ -103,6 +106,14 @@ class Evaluator:
         windows.begin()
         windows.forget(moment // MINUTE, needed)
         return windows
+
+    async def _first_changes(self, windows: Windows, tick: int) -> list[Change]:
+        """At the first decision everything is news, perhaps rooms of a week: most are counted batch by batch."""
+        newest = await self._store.changes(tick - 1, tick)
+        async for batch in self._store.visible(tick - 1, 0):
+            for settled in batch:
+                windows.fold(settled)
+        return newest
 
     async def _changes(self, windows: Windows, after: int, tick: int) -> list[Change]:
         """What became known by the tick; for rooms that come very late, what was forgotten is counted again first."""

@@ -11,9 +11,10 @@ import msgspec
 
 from alertd.engine import rules as kinds
 from alertd.engine.alerts import Alert, Finding, Timing, advance, fingerprint, over
-from alertd.engine.counting import GroupWindow, Windows
+from alertd.engine.counting import Windows
 from alertd.engine.groups import Group, Integration, Notification, flush, joined, settled_in
 from alertd.engine.health import KINDS, RULE_PREFIX, Trouble, ailments
+from alertd.engine.populations import GroupWindow
 from alertd.engine.routes import Tree
 from alertd.engine.rules import LATE, Absent, Rule, Sample
 from alertd.engine.settle import OpenRoom
@@ -248,7 +249,7 @@ def _judge_orphans(tick: _Tick) -> None:
         elif isinstance(rule.kind, Absent) and tick.policy.accounts:
             _record(tick, before, advance(before, _gone("its account was removed"), tick.now), None)
         else:
-            _judge_group(tick, rule, GroupWindow(before.labels, before.fingerprint, tick.minute))
+            _judge_group(tick, rule, GroupWindow(before.labels, before.fingerprint))
 
 
 def _gone(why: str) -> Finding:
@@ -259,7 +260,7 @@ def _judge_health(tick: _Tick) -> None:
     """What alertd says about itself; nothing more about what has left the configuration."""
     known = [trouble for trouble in tick.snapshot.troubles if tick.policy.concerns(trouble)]
     told = set()
-    for ailment in ailments(known, tick.now, tick.policy.health_severity):
+    for ailment in ailments(known, tick.now, tick.policy.health_severity, tick.policy.blind_after // 2):
         mark = fingerprint(ailment.labels)
         told.add(mark)
         before = tick.alerts.get(mark) or Alert(fingerprint=mark, rule=ailment.rule, labels=ailment.labels)

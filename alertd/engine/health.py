@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -73,6 +73,13 @@ KINDS = {
         "Rooms of account {subject} were lost before they could be judged",
         "Twilio no longer has them (it keeps 7 days); look whether alertd was down or blind for long.",
     ),
+    "coverage": Kind(
+        "AlertdCoverageGap",
+        "account",
+        Timing(7200, 300),
+        "Rooms of account {subject} have not been read for nearly as long as Twilio keeps them",
+        "alertd goes on reading them, the newest first; see the log for lists that fail, and whether it is too slow.",
+    ),
     "rule": Kind(
         "AlertdRuleFailing",
         "failing_rule",
@@ -121,8 +128,10 @@ class Ailment:
     finding: Finding
 
 
-def ailments(troubles: Iterable[Trouble], now: int, severity: str) -> list[Ailment]:
+def ailments(troubles: Iterable[Trouble], now: int, severity: str, patience: int = 300) -> list[Ailment]:
     """What the troubles known at `now` come to, ended ones too (so that their alerts can resolve).
+
+    An account is unreadable once it has been for `patience` seconds: where looks are rare, one that fails is no news.
 
     A trouble that came, went and came again is one: as long as any of its times lasts, it lasts.
     """
@@ -131,7 +140,13 @@ def ailments(troubles: Iterable[Trouble], now: int, severity: str) -> list[Ailme
         if trouble.since <= now:
             before = latest.get((trouble.kind, trouble.subject))
             latest[trouble.kind, trouble.subject] = trouble if before is None else max(before, trouble, key=_end)
-    return [_ailment(trouble, KINDS[trouble.kind], now, severity) for trouble in latest.values()]
+    found = [_ailment(trouble, KINDS[trouble.kind], now, severity) for trouble in latest.values()]
+    return [_patient(one, patience) if one.rule == f"{RULE_PREFIX}poll" else one for one in found]
+
+
+def _patient(ailment: Ailment, patience: int) -> Ailment:
+    timing = ailment.finding.timing._replace(hold_for=patience)
+    return replace(ailment, finding=msgspec.structs.replace(ailment.finding, timing=timing))
 
 
 def _end(trouble: Trouble) -> tuple[bool, int, int]:

@@ -156,7 +156,8 @@ def judge(kind: Kind, series: Series, minute: int, floor: int) -> View:
     if isinstance(kind, Absent):
         return _view_of_starts(kind, series, minute)
     offsets: Sequence[int] = positions(kind.over)
-    if not _conceivable(kind, series.between(max(minute - offsets[-1] - kind.over // MINUTE, floor), minute)):
+    earliest = max(minute - offsets[-1] - kind.over // MINUTE, floor)
+    if len(offsets) > 1 and not _conceivable(kind, series.between(earliest, minute)):
         offsets = (0,)
     views = [_view(kind, series, minute, offset, floor, kind.over) for offset in offsets]
     return max(views, key=lambda view: (view.holds, view.excess, -view.offset))

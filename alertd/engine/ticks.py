@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from alertd.engine.counting import SLACK, Windows
+from alertd.engine.counting import Windows
 from alertd.engine.decide import Outcome, Policy, Snapshot, decide
+from alertd.engine.populations import SLACK
 from alertd.engine.records import SettledRoom
 from alertd.engine.windows import MINUTE
 
@@ -41,11 +42,14 @@ def missing_since(windows: Windows, changes: Iterable[Change], now: int) -> int 
 def step(
     now: int, policy: Policy, windows: Windows, snapshot: Snapshot, changes: Iterable[Change]
 ) -> tuple[Outcome, Snapshot]:
-    """Count what became known, decide, forget; the outcome and the snapshot that follows from it."""
-    windows.begin()
+    """Count what became known, decide, forget; the outcome and the snapshot that follows from it.
+
+    What was counted since the last step is news too.
+    """
     for change in changes:
         windows.fold(change.room, change.sign)
     outcome = decide(now, policy, windows, snapshot)
+    windows.begin()
     after = applied(snapshot, outcome)
     windows.forget(now // MINUTE, still_needed(after))
     return outcome, after

@@ -1,20 +1,23 @@
-"""Minute buckets for one rule and group: fold settled rooms in (or out again), sum over a window, forget the old.
+"""Minute buckets: what is counted of all rooms of a group, what of those that match, and the two as one series.
 
-A room counts in the minute of its `ended`. A series keeps running totals over its minutes, so that a window of any
-length costs two look-ups; late rooms only redo the totals behind their own minute, and only when next asked.
+A room counts in the minute of its `ended`. What all rooms hold does not depend on a rule, so that one `Totals` serves
+all rules that look at the same participants; a `Series` joins it with what matches, of which most have nothing.
 """
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right, insort
-from operator import add, sub
-from typing import NamedTuple
+from collections.abc import Iterable
+from operator import sub
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 MINUTE = 60
 KEPT_EVIDENCE = 10
 """Matches of one minute kept to be shown: more than are shown, for those that a changed summary takes back."""
+NOBODY: frozenset[int] = frozenset()
 
 
 class Sums(NamedTuple):
@@ -28,21 +31,8 @@ class Sums(NamedTuple):
     kn: int = 0
     nn: int = 0
 
-    def plus(self, other: Sums) -> Sums:
-        """The two stretches together."""
-        return Sums._make(map(add, self, other))
-
-    def minus(self, other: Sums) -> Sums:
-        """This stretch without the other, which it contains."""
-        return Sums._make(map(sub, self, other))
-
 
 NOTHING = Sums()
-
-
-def of_room(matched: int, total: int) -> Sums:
-    """The sums of one room in which `matched` of `total` participants of the population match."""
-    return Sums(1, int(matched > 0), total, matched, matched * matched, matched * total, total * total)
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -62,124 +52,226 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     edge_location: str | None = None
 
 
-class RoomCount(NamedTuple):
-    """What one room adds to one group of one rule; identities are opaque numbers."""
+class Match(NamedTuple):
+    """What matches of one room in one group: `matched` of `total` participants; identities are opaque numbers."""
 
     matched: int
     total: int
-    matched_identities: frozenset[int] = frozenset()
-    identities: frozenset[int] = frozenset()
+    identities: frozenset[int] = NOBODY
     evidence: tuple[Evidence, ...] = ()
 
 
-class Series:
-    """The minutes of one group of one rule."""
+class Rows:
+    """A row of whole numbers for each minute that has any, the first of them a number of rooms, and their sums.
 
-    __slots__ = ("_all", "_base", "_dirty", "_evidence", "_keys", "_matched", "_minutes", "_totals")
+    Running totals make a window of any length cost two look-ups; a late room only redoes those behind its own minute,
+    and only when next asked.
+    """
+
+    __slots__ = ("_minutes", "_right", "_rows", "_running", "_width")
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._minutes = array("q")
+        self._rows = array("q")  # flat, as are the running totals: an object for each number would take five times more
+        self._running = array("q", [0] * width)  # what came before each minute, and before the one to come
+        self._right = 0  # minutes from the first on before and after which the running totals are right
+
+    def add(self, minute: int, row: Iterable[int]) -> None:
+        """Add to the row of `minute`."""
+        place = bisect_left(self._minutes, minute)
+        start = place * self._width
+        if place == len(self._minutes) or self._minutes[place] != minute:
+            self._minutes.insert(place, minute)
+            self._rows[start:start] = array("q", [0] * self._width)
+        for spot, number in enumerate(row, start):
+            self._rows[spot] += number
+        self._right = min(self._right, place)
+
+    def between(self, after: int, upto: int) -> Iterable[int]:
+        """The sum of the rows with `after` < minute ≤ `upto`."""
+        self._retotal()
+        low, high = self._places(after, upto)
+        start, end, width = low * self._width, high * self._width, self._width
+        return map(sub, self._running[end : end + width], self._running[start : start + width])
+
+    def whole(self) -> Iterable[int]:
+        """The sum of all rows."""
+        self._retotal()
+        return map(sub, self._running[-self._width :], self._running[: self._width])
+
+    def minutes(self, after: int, upto: int) -> list[int]:
+        """The minutes with `after` < minute ≤ `upto` in which rooms are counted, in order."""
+        low, high = self._places(after, upto)
+        rooms = self._rows[low * self._width : high * self._width : self._width]
+        return [minute for minute, number in zip(self._minutes[low:high], rooms, strict=True) if number]
+
+    def forget(self, upto: int) -> None:
+        """Drop all minutes ≤ `upto`."""
+        cut = bisect_right(self._minutes, upto)
+        if cut:
+            self._retotal()
+            self._right -= cut
+            del self._minutes[:cut], self._rows[: cut * self._width], self._running[: cut * self._width]
+
+    def __len__(self) -> int:
+        return len(self._minutes)
+
+    def _places(self, after: int, upto: int) -> tuple[int, int]:
+        low = bisect_right(self._minutes, after)
+        return low, max(low, bisect_right(self._minutes, upto))
+
+    def _retotal(self) -> None:
+        if self._right == len(self._minutes):
+            return
+        running, width = self._running, self._width
+        del running[(self._right + 1) * width :]
+        for number in self._rows[self._right * width :]:
+            running.append(running[-width] + number)
+        self._right = len(self._minutes)
+
+
+class Totals:
+    """All rooms of one group, whatever matches in them; everybody in them only where somebody counts people."""
+
+    __slots__ = ("_everybody", "_rows")
 
     def __init__(self) -> None:
-        self._minutes: dict[int, Sums] = {}
-        self._keys: list[int] = []
-        self._totals: list[Sums] = []
-        self._base = NOTHING
-        self._dirty: int | None = None
-        self._matched: dict[int, dict[int, int]] = {}
-        self._all: dict[int, dict[int, int]] = {}
+        self._rows = Rows(3)
+        self._everybody: dict[int, array[int]] = {}
+
+    def fold(self, minute: int, total: int, identities: frozenset[int] = NOBODY, sign: int = 1) -> None:
+        """Count a room of `total` participants in `minute`; with `sign` -1 take the same room out again."""
+        self._rows.add(minute, (sign, sign * total, sign * total * total))
+        if identities:
+            _note(self._everybody, minute, identities, sign)
+
+    def between(self, after: int, upto: int) -> tuple[int, int, int]:
+        """Rooms, participants n and Σn² over rooms in the minutes with `after` < minute ≤ `upto`."""
+        rooms, total, nn = self._rows.between(after, upto)
+        return rooms, total, nn
+
+    def identities(self, after: int, upto: int) -> int:
+        """Distinct identities in `after` < minute ≤ `upto`."""
+        return _distinct(self._everybody, self._rows.minutes(after, upto)) if self._everybody else 0
+
+    def forget(self, upto: int) -> None:
+        """Drop all minutes ≤ `upto`."""
+        self._rows.forget(upto)
+        _drop(self._everybody, upto)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+class Matches:
+    """The rooms of one group in which something matches."""
+
+    __slots__ = ("_evidence", "_identities", "_rows")
+
+    def __init__(self) -> None:
+        self._rows = Rows(4)
+        self._identities: dict[int, array[int]] = {}
         self._evidence: dict[int, list[Evidence]] = {}
 
-    def fold(self, minute: int, count: RoomCount, sign: int = 1) -> None:
-        """Count a room in `minute`; with `sign` -1 take the same room out again."""
-        k, n = count.matched, count.total
-        before = self._minutes.get(minute)
-        if before is None:
-            insort(self._keys, minute)
-            before = NOTHING
-        rooms, affected, total, matched, kk, kn, nn = before
-        if k:
-            self._remember(minute, count, sign)
-            affected, matched, kk, kn = affected + sign, matched + sign * k, kk + sign * k * k, kn + sign * k * n
-        self._minutes[minute] = Sums(rooms + sign, affected, total + sign * n, matched, kk, kn, nn + sign * n * n)
-        if self._dirty is None or minute < self._dirty:
-            self._dirty = minute
-        if count.identities:
-            _tally(self._all, minute, count.identities, sign)
-
-    def _remember(self, minute: int, count: RoomCount, sign: int) -> None:
-        _tally(self._matched, minute, count.matched_identities, sign)
+    def fold(self, minute: int, match: Match, sign: int) -> None:
+        """Count what matches of a room in `minute`; with `sign` -1 take it out again."""
+        k, n = match.matched, match.total
+        self._rows.add(minute, (sign, sign * k, sign * k * k, sign * k * n))
+        _note(self._identities, minute, match.identities, sign)
         shown = self._evidence.setdefault(minute, [])
-        for item in count.evidence:
+        for item in match.evidence:
             if sign > 0:
                 insort(shown, item, key=_age)
             elif item in shown:
                 shown.remove(item)
         del shown[:-KEPT_EVIDENCE]
 
-    def between(self, after: int, upto: int) -> Sums:
-        """Sums over the minutes with `after` < minute ≤ `upto`."""
-        self._retotal()
-        low, high = self._places(after, upto)
-        if high <= low:
-            return NOTHING
-        return self._totals[high - 1].minus(self._totals[low - 1] if low else self._base)
-
-    def _places(self, after: int, upto: int) -> tuple[int, int]:
-        return bisect_right(self._keys, after), bisect_right(self._keys, upto)
+    def between(self, after: int, upto: int) -> Iterable[int]:
+        """Rooms with a match, matches k, Σk² and Σkn over rooms in the minutes with `after` < minute ≤ `upto`."""
+        return self._rows.between(after, upto)
 
     @property
     def matched(self) -> int:
         """Matches in all minutes kept."""
-        self._retotal()
-        return self._totals[-1].matched - self._base.matched if self._totals else 0
+        _, matched, _, _ = self._rows.whole()
+        return matched
 
-    def identities(self, after: int, upto: int) -> tuple[int, int]:
-        """Distinct identities that match, and of all (if they are counted), in `after` < minute ≤ `upto`."""
-        low, high = self._places(after, upto)
-        minutes = self._keys[low:high]
-        return _distinct(self._matched, minutes), _distinct(self._all, minutes)
+    def minutes(self, after: int, upto: int) -> list[int]:
+        """The minutes with a match in `after` < minute ≤ `upto`, in order."""
+        return self._rows.minutes(after, upto)
+
+    def identities(self, after: int, upto: int) -> int:
+        """Distinct identities that match in `after` < minute ≤ `upto`."""
+        return _distinct(self._identities, self.minutes(after, upto))
 
     def evidence(self, after: int, upto: int, most: int) -> tuple[Evidence, ...]:
         """The latest matches in `after` < minute ≤ `upto`, at most so many, the most recent first."""
-        low, high = self._places(after, upto)
         found: list[Evidence] = []
-        for minute in reversed(self._keys[low:high]):
-            found += reversed(self._evidence.get(minute, ()))
+        for minute in reversed(self.minutes(after, upto)):
+            found += reversed(self._evidence[minute])
             if len(found) >= most:
                 break
         return tuple(found[:most])
 
+    def forget(self, upto: int) -> None:
+        """Drop all minutes ≤ `upto`."""
+        self._rows.forget(upto)
+        _drop(self._identities, upto)
+        _drop(self._evidence, upto)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+class Series:
+    """One group as a rule sees it: all its rooms (`totals`, shared with other rules), and what matches in them."""
+
+    __slots__ = ("_matches", "totals")
+
+    def __init__(self, totals: Totals | None = None) -> None:
+        self.totals = Totals() if totals is None else totals
+        self._matches = _NO_MATCHES
+
+    def match(self, minute: int, match: Match, sign: int = 1) -> None:
+        """Count what matches of a room that the totals count; with `sign` -1 take it out again."""
+        if self._matches is _NO_MATCHES:
+            self._matches = Matches()
+        self._matches.fold(minute, match, sign)
+
+    def between(self, after: int, upto: int) -> Sums:
+        """Sums over the minutes with `after` < minute ≤ `upto`."""
+        rooms, total, nn = self.totals.between(after, upto)
+        affected, matched, kk, kn = self._matches.between(after, upto)
+        return Sums(rooms, affected, total, matched, kk, kn, nn)
+
+    @property
+    def matched(self) -> int:
+        """Matches in all minutes kept."""
+        return self._matches.matched if self._matches else 0
+
+    def identities(self, after: int, upto: int) -> tuple[int, int]:
+        """Distinct identities that match, and of all (if they are counted), in `after` < minute ≤ `upto`."""
+        return self._matches.identities(after, upto), self.totals.identities(after, upto)
+
+    def evidence(self, after: int, upto: int, most: int) -> tuple[Evidence, ...]:
+        """The latest matches in `after` < minute ≤ `upto`, at most so many, the most recent first."""
+        return self._matches.evidence(after, upto, most)
+
     def span(self, after: int, upto: int) -> tuple[int, int] | None:
         """The first and the last minute with a match in `after` < minute ≤ `upto`; None without any."""
-        low, high = self._places(after, upto)
-        minutes = [minute for minute in self._keys[low:high] if self._minutes[minute].matched]
+        minutes = self._matches.minutes(after, upto)
         return (minutes[0], minutes[-1]) if minutes else None
 
     def forget(self, upto: int) -> None:
-        """Drop all minutes ≤ `upto`."""
-        cut = bisect_right(self._keys, upto)
-        if not cut:
-            return
-        self._retotal()
-        self._base = self._totals[cut - 1]
-        for minute in self._keys[:cut]:
-            del self._minutes[minute]
-            for book in (self._matched, self._all, self._evidence):
-                book.pop(minute, None)
-        del self._keys[:cut]
-        del self._totals[:cut]
+        """Drop all matches in minutes ≤ `upto`; the totals are not the series' own."""
+        self._matches.forget(upto)
+        if not self._matches:
+            self._matches = _NO_MATCHES
 
-    def __len__(self) -> int:
-        return len(self._keys)
 
-    def _retotal(self) -> None:
-        if self._dirty is None:
-            return
-        start = bisect_left(self._keys, self._dirty)
-        del self._totals[start:]
-        running = self._totals[-1] if self._totals else self._base
-        for minute in self._keys[start:]:
-            running = running.plus(self._minutes[minute])
-            self._totals.append(running)
-        self._dirty = None
+_NO_MATCHES = Matches()
+"""What all series share until something matches: most never come to that."""
 
 
 def _age(item: Evidence) -> tuple[int, str, str]:
@@ -187,15 +279,24 @@ def _age(item: Evidence) -> tuple[int, str, str]:
     return item.ended, item.participant_sid, item.room_sid
 
 
-def _tally(book: dict[int, dict[int, int]], minute: int, identities: frozenset[int], sign: int) -> None:
-    page = book.setdefault(minute, {})
+def _note(book: dict[int, array[int]], minute: int, identities: frozenset[int], sign: int) -> None:
+    """Write down who was in a room, as often as they were in rooms; or strike them out again."""
+    page = book.setdefault(minute, array("q"))
+    if sign > 0:
+        page.extend(identities)
+        return
     for identity in identities:
-        count = page.get(identity, 0) + sign
-        if count:
-            page[identity] = count
-        else:
-            page.pop(identity, None)
+        if identity in page:
+            page.remove(identity)
 
 
-def _distinct(book: dict[int, dict[int, int]], minutes: list[int]) -> int:
-    return len(set().union(*[book[minute] for minute in minutes if minute in book])) if book else 0
+def _distinct(book: dict[int, array[int]], minutes: Iterable[int]) -> int:
+    return len(set().union(*[book[minute] for minute in minutes if minute in book]))
+
+
+_Page = TypeVar("_Page")
+
+
+def _drop(book: dict[int, _Page], upto: int) -> None:
+    for minute in [minute for minute in book if minute <= upto]:
+        del book[minute]

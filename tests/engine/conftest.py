@@ -22,7 +22,7 @@ from alertd.engine.records import Participant, Room, SettledRoom
 from alertd.engine.rules import Rule
 from alertd.engine.settle import OpenRoom
 from alertd.engine.ticks import Change, missing_since, next_tick, step, still_needed
-from alertd.engine.windows import RoomCount, Series
+from alertd.engine.windows import Match, Series
 
 Build = Callable[..., SettledRoom]
 
@@ -139,14 +139,16 @@ def call() -> Build:
     return _call
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def series_of() -> Callable[..., Series]:
-    """Makes a series of (minute, matched, total) rooms."""
+    """Makes a series of (minute, matched, total) rooms; their people are numbered, and those that match come first."""
 
     def make(*rooms: tuple[int, int, int]) -> Series:
         series = Series()
         for minute, matched, total in rooms:
-            series.fold(minute, RoomCount(matched, total, frozenset(range(matched)), frozenset(range(total))))
+            series.totals.fold(minute, total, frozenset(range(total)))
+            if matched:
+                series.match(minute, Match(matched, total, frozenset(range(matched))))
         return series
 
     return make

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from alertd.engine.alerts import Alert
 from alertd.engine.decide import BLIND_AFTER, Sight
 from alertd.engine.rules import LATE, Absent, Rule, describe, elevated, judge, sample_of, traffic_judged
-from alertd.engine.windows import RoomCount, Series
+from alertd.engine.windows import Series
 
 NOON = 1_772_452_800
 SILENT = Rule(alert="Silent", kind=Absent(fewer_than=3, over=3600))
@@ -44,7 +44,7 @@ def traffic(call):
 def starts(*minutes: int) -> Series:
     series = Series()
     for minute in minutes:
-        series.fold(minute, RoomCount(0, 2))
+        series.totals.fold(minute, 2)
     return series
 
 

@@ -151,7 +151,7 @@ def test_the_rooms_that_started_are_those_of_one_account_by_the_minute_of_their_
     group = windows.starts(one, "production")
     assert group.labels == {"alertname": "A", "severity": "page", "account": "production"}
     assert [group.series.between(minute - 1, minute).rooms for minute in (NOON + 10, NOON + 30)] == [2, 1]
-    assert len(windows.starts(one, "elsewhere").series) == 0
+    assert len(windows.starts(one, "elsewhere").series.totals) == 0
     windows.fold(rooms[0], -1)
     assert windows.starts(one, "production").series.between(0, NOON + 99).rooms == 2
 
@@ -201,10 +201,10 @@ def test_what_no_rule_looks_back_to_is_forgotten_but_firing_groups_keep_theirs(c
     windows = counted([short, long], call(0, 1, 1), call(100, 1, 1))
     (quiet,), (firing,) = windows.groups(short), windows.groups(long)
     windows.forget(NOON + 100 + 30 + SLACK, {})
-    assert (len(quiet.series), len(firing.series)) == (0, 1)
+    assert (len(quiet.series.totals), len(firing.series.totals)) == (0, 1)
     assert list(windows.groups(short)) == []
     windows.forget(NOON + 1000, {firing.fingerprint: NOON + 50})
-    assert len(firing.series) == 1
+    assert len(firing.series.totals) == 1
     assert windows.settled_rooms(None, 0, 10**9) == 0
     windows.forget(NOON + 2000, {})
     assert list(windows.groups(long)) == []
@@ -216,9 +216,9 @@ def test_forgetting_waits_a_little_so_that_late_rooms_in_numbers_are_read_once(c
     windows.forget(NOON + 30 + SLACK - 1, {})
     (group,) = windows.groups(one)
     windows.forget(NOON + 30 + SLACK + 8, {})
-    assert len(group.series) == 1
+    assert len(group.series.totals) == 1
     windows.forget(NOON + 30 + SLACK + 9, {})
-    assert len(group.series) == 0
+    assert len(group.series.totals) == 0
 
 
 def test_a_room_from_before_what_is_kept_counts_only_after_reaching_back(call):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from alertd.engine.decide import Policy, Sight
@@ -31,15 +33,15 @@ def trouble(kind: str, since: float, until: float | None = None, subject: str | 
 def test_each_kind_of_trouble_fires_once_it_has_lasted_and_resolves_once_it_is_over(story, policy, kind):
     timing = KINDS[kind].timing
     wait, quiet = timing.hold_for // 60, timing.keep_firing_for // 60
-    told = story(policy=policy, troubles=(trouble(kind, 10, 40),), minutes=200)
+    told = story(policy=policy, troubles=(trouble(kind, 10, 40 + wait),), minutes=300)
     name = KINDS[kind].alert
-    assert told.events == [(10 + wait, "firing", name), (39 + quiet, "resolved", name)]
+    assert told.events == [(10 + wait, "firing", name), (39 + wait + quiet, "resolved", name)]
     assert [reason for _, reason, _, _ in told.sent] == ["first notification", "all alerts resolved"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_tells_whom_it_concerns_what_happened_and_what_to_do(story, policy, kind):
-    told = story(policy=policy, troubles=(trouble(kind, 10),), minutes=60)
+    told = story(policy=policy, troubles=(trouble(kind, 10),), minutes=200)
     alert, subject = told.alert, SUBJECTS[KINDS[kind].subject]
     assert alert.labels == {"alertname": KINDS[kind].alert, KINDS[kind].subject: subject, "severity": "page"}
     assert alert.rule == f"{RULE_PREFIX}{kind}"
@@ -99,3 +101,11 @@ def test_an_account_that_cannot_be_seen_is_still_alerted_on(story, policy):
     sight = Sight(account="production", seen_from=NOON, seen_until=NOON)
     told = story(policy=policy, troubles=(trouble("poll", 1, 30),), sights=(sight,), minutes=60)
     assert told.events == [(6, "firing", "AlertdPollFailing"), (31, "resolved", "AlertdPollFailing")]
+
+
+def test_where_looks_are_rare_one_that_fails_is_no_news(story, policy):
+    rare = replace(policy, blind_after=1800)
+    assert story(policy=rare, troubles=(trouble("poll", 10, 24),), minutes=60).events == []
+    assert story(policy=rare, troubles=(trouble("poll", 10),), minutes=60).events == [
+        (25, "firing", "AlertdPollFailing")
+    ]

@@ -25,16 +25,15 @@ from alertd.engine.rules import (
     traffic_judged,
     wilson,
 )
-from alertd.engine.windows import NOTHING, RoomCount, Series, of_room
+from alertd.engine.windows import Match, Series
 
 counts = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)).map(lambda pair: (min(pair), max(pair))), max_size=20)
 
 
-def sums_of(rooms):
-    total = NOTHING
-    for matched, of in rooms:
-        total = total.plus(of_room(matched, of))
-    return total
+@pytest.fixture(scope="session")
+def sums_of(series_of):
+    """Makes the sums of (matched, total) rooms."""
+    return lambda rooms: series_of(*[(1, matched, total) for matched, total in rooms]).between(0, 1)
 
 
 # mathematics
@@ -93,7 +92,7 @@ def slow_design_effect(rooms: list[tuple[int, int]]) -> float:
 
 
 @given(counts)
-def test_the_design_effect_is_that_of_the_raw_rooms(rooms):
+def test_the_design_effect_is_that_of_the_raw_rooms(sums_of, rooms):
     assert design_effect(sums_of(rooms)) == pytest.approx(slow_design_effect(rooms), rel=1e-9)
 
 
@@ -111,12 +110,12 @@ def test_the_design_effect_is_that_of_the_raw_rooms(rooms):
     ],
     ids=str,
 )
-def test_rooms_that_fail_as_a_whole_count_as_one_observation_each(rooms, effect):
+def test_rooms_that_fail_as_a_whole_count_as_one_observation_each(sums_of, rooms, effect):
     assert design_effect(sums_of(rooms)) == pytest.approx(effect)
 
 
 @given(counts)
-def test_the_design_effect_stays_between_one_and_the_sample(rooms):
+def test_the_design_effect_stays_between_one_and_the_sample(sums_of, rooms):
     sums = sums_of(rooms)
     assert 1 <= design_effect(sums) <= max(sums.total, 1)
 
@@ -170,7 +169,8 @@ def test_a_rate_of_identities_counts_people_once():
     series = Series()
     for minute in range(41, 101):
         people = frozenset([minute % 7, minute])
-        series.fold(minute, RoomCount(1, 2, frozenset([minute % 7]), people))
+        series.totals.fold(minute, 2, people)
+        series.match(minute, Match(1, 2, frozenset([minute % 7])))
     sample = judged(Rate(above=0.05, of="identities"), series)[1]
     assert (sample.matched, sample.total, sample.identities) == (7, 67, 7)
 
@@ -224,18 +224,14 @@ def test_a_long_window_is_open_at_its_beginning_and_closed_at_its_end(series_of)
     st.integers(0, 110),
     st.integers(0, 90),
 )
-def test_a_rule_holds_where_a_window_over_the_raw_rooms_holds_in_any_position(rooms, kind, now, floor):
-    series = Series()
-    for minute, matched, total in rooms:
-        series.fold(minute, RoomCount(matched, total))
-
+def test_a_rule_holds_where_a_window_over_the_raw_rooms_holds_in_any_position(series_of, rooms, kind, now, floor):
     def counted(j: int) -> int:
         after = max(now - j - kind.over // 60, floor)
         inside = [matched for minute, matched, _ in rooms if after < minute <= now - j]
         return sum(matched > 0 for matched in inside) if kind.of == "rooms" else sum(inside)
 
     by_position = {j: counted(j) for j in ((0, 5, 10, 15, 20, 25, 30) if kind.over <= 1800 else (0,))}
-    view = judge(kind, series, now, floor)
+    view = judge(kind, series_of(*rooms), now, floor)
     assert view.holds == any(number >= kind.at_least for number in by_position.values())
     if view.holds:
         assert view.value == max(by_position.values())
@@ -261,12 +257,9 @@ def test_no_window_reaches_back_behind_the_moment_of_recovery(series_of):
     ),
     st.integers(0, 24),
 )
-def test_one_more_failure_never_ends_what_held(rooms, kind, which):
+def test_one_more_failure_never_ends_what_held(series_of, rooms, kind, which):
     def holds(some) -> bool:
-        series = Series()
-        for minute, matched, total in some:
-            series.fold(minute, RoomCount(matched, total))
-        return judge(kind, series, 100, 0).holds
+        return judge(kind, series_of(*some), 100, 0).holds
 
     minute, matched, total = rooms[which % len(rooms)]
     assume(matched < total and holds(rooms))
@@ -356,10 +349,8 @@ def test_two_short_stretches_do_not_make_a_long_one(series_of):
 
 
 @given(st.lists(st.tuples(st.integers(800, 1199), st.integers(0, 2)), max_size=15), st.sampled_from([600, 1800, 7200]))
-def test_the_past_is_what_an_obvious_loop_over_all_minutes_finds(rooms, over):
-    series, kind = Series(), Count(at_least=3, over=over)
-    for minute, matched in rooms:
-        series.fold(minute, RoomCount(matched, 2))
+def test_the_past_is_what_an_obvious_loop_over_all_minutes_finds(series_of, rooms, over):
+    series, kind = series_of(*[(minute, matched, 2) for minute, matched in rooms]), Count(at_least=3, over=over)
     held = [
         ending
         for ending in range(700, 1200 - LATE)
