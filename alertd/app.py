@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import platform
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -38,6 +39,9 @@ log = structlog.get_logger()
 
 STOP_WITHIN = 10.0
 """Real seconds for what is under way to end after a stop is asked for."""
+SWITCH_EVERY = 0.0005
+"""Real seconds after which threads take turns: each statement comes back from SQLite's thread, and would wait ten times
+as long while rooms are read (Python's usual 5 ms)."""
 TRY_AGAIN = 5.0
 """Real seconds before a loop that failed as a whole goes on."""
 PRUNE_EVERY = 3600
@@ -74,7 +78,9 @@ class App:
 
     async def once(self) -> list[Look]:
         """One complete cycle: look at every account, decide, deliver what is due; then raise what broke a look."""
-        looks = await asyncio.gather(*(collector.look() for collector in self.collectors), return_exceptions=True)
+        looks = await asyncio.gather(
+            *(collector.look(whole=True) for collector in self.collectors), return_exceptions=True
+        )
         await self.evaluator.turn()
         await self.deliverer.settle()
         for look in looks:
@@ -170,7 +176,8 @@ class App:
         return due
 
     async def _prune(self) -> None:
-        removed = await self.store.prune(int(self.clock.now()), self.config.store.keep)
+        now = min(int(self.clock.now()), *(one.common_now() for one in self.collectors))  # never by a wrong clock
+        removed = await self.store.prune(now, self.config.store.keep)
         if any(removed.values()):
             log.info("pruned", **removed)
 
@@ -190,8 +197,16 @@ class App:
         metrics, account = self.metrics, look.account
         self.looked.add(account)
         metrics.looks.labels(account, "failed" if look.error else "ok").inc()
-        for state, count in (("settled", look.settled), ("given_up", look.given_up), ("lost", look.lost)):
+        for state, count in (
+            ("settled", look.settled),
+            ("corrected", look.corrected),
+            ("given_up", look.given_up),
+            ("lost", look.lost),
+        ):
             metrics.rooms.labels(account, state).inc(count)
+        metrics.missing.labels(account).set(look.missing)
+        since = look.missing_since
+        metrics.oldest_missing.labels(account).set(0 if since is None else max(0.0, self.clock.now() - since))
         if not look.error:
             metrics.waiting.labels(account).set(look.waiting)
             metrics.last_look.labels(account).set(self.clock.now())
@@ -222,6 +237,7 @@ class App:
 @asynccontextmanager
 async def built(loaded: Loaded, clock: Clock) -> AsyncIterator[App]:
     """All parts of a daemon for a configuration and its rules; closed in reverse order, whatever happened."""
+    sys.setswitchinterval(SWITCH_EVERY)
     async with AsyncExitStack() as stack:
         config, metrics = loaded.config, Metrics()
         store = await open_store(config.store.url.get_secret_value())
@@ -273,6 +289,9 @@ def _collector(app: App, account: Account, session: ClientSession, holder: str) 
         look_back=collect.look_back,
         settle_timeout=collect.settle_timeout,
         every=collect.every,
+        backfill=collect.backfill,
+        recheck=collect.recheck,
+        readers=collect.max_in_flight,
         holder=holder,
         looked=app.note_look,
     )

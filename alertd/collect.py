@@ -1,82 +1,73 @@
-"""Loop 1: list an account's recent rooms, settle those that are final with all their participants, store both."""
+"""Loop 1: look at an account's rooms, as the plan of calls says, until everything that Twilio has is settled here."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
 
 import structlog
 
 from alertd.clock import Clock
-from alertd.engine.records import Participant, Room
-from alertd.engine.settle import NARROW, RETENTION, Final, Open, OpenRoom, is_wide_due, settle, stretches
-from alertd.errors import CredentialsError, NotFoundError, SourceError, StoreError
-from alertd.store import Settling, Store, digest
+from alertd.engine.coverage import (
+    HORIZON,
+    NEARLY_LOST,
+    RETENTION,
+    Coverage,
+    Seen,
+    Stretch,
+    began,
+    covered,
+    holes,
+    spanned,
+)
+from alertd.engine.settle import FRESH, OpenRoom, further_lists, plan_look
+from alertd.errors import CircuitOpenError, CredentialsError, NotFoundError, SourceError, StoreError
+from alertd.settling import Intake, Look, Settler, Source
+from alertd.store import Store
+
+__all__ = ["CatchUp", "Collector", "Look", "Looked", "Source"]
 
 log = structlog.get_logger()
 
-BATCH = 200
-"""Rooms whose participants are fetched and committed together."""
 LOOK_LEASE = 60
 """Real seconds for which a look at an account belongs to one alertd unless it says again."""
 CATCH_UP_WITHIN = 300
 """Real seconds for which judging waits until what was missed has been read."""
+STUCK_AFTER = 30
+"""Real seconds without an answer after which judging waits no longer: one account's trouble is no other's."""
+REST = 600
+"""Seconds for which a stretch of starts is left alone after its list failed."""
 REFUSED_PAUSE = 600
 """The longest wait in seconds between looks with a key that Twilio refuses."""
 MOST_SKEW = 90
 """Seconds by which the clocks may differ before that is told."""
 
-
-class Source(Protocol):
-    """What collecting asks of Twilio; see insights.client for meaning and errors."""
-
-    account: str
-    clock_skew: float | None
-    faults: Counter[str]
-
-    def list_rooms(
-        self, *, created_after: datetime, created_before: datetime | None = None
-    ) -> AsyncIterator[list[Room]]:
-        """Rooms by start, page by page."""
-
-    async def fetch_room(self, room_sid: str) -> Room:
-        """One room."""
-
-    async def list_participants(self, room_sid: str) -> list[Participant]:
-        """All participants of a room."""
-
-
-@dataclass(slots=True)
-class Look:
-    """What one look at an account came to, in rooms; `gap` says what no look can find any more, `error` why it was cut
-    short."""
-
-    account: str
-    listed: int = 0
-    settled: int = 0
-    given_up: int = 0
-    waiting: int = 0
-    lost: int = 0
-    unread: int = 0
-    gap: str = ""
-    error: str = ""
-    skipped: bool = False
-
-    @property
-    def blind(self) -> bool:
-        """Whether too little of what was listed could be read to call the account seen."""
-        return self.unread > self.settled
-
-
 Looked = Callable[[Look], None]
 
 
+@dataclass(slots=True)
+class CatchUp:
+    """How far catching up has come: seconds of starts still to be listed, of how many; 0 of 0 when there are but the
+    last minutes to list. `settled_before` rooms had been settled when it began."""
+
+    left: int = 0
+    of: int = 0
+    settled_before: int = 0
+
+    def note(self, coverage: Coverage, settled: int, usual: int) -> None:
+        """So much is listed now; up to `usual` seconds are unlisted at any time."""
+        unlisted = (part for part in coverage if part.seen_at is None)
+        self.left = sum(part.started_until - part.started_from for part in unlisted)
+        if not self.of:
+            self.settled_before = settled
+        self.of = max(self.of, self.left) if self.left > usual else 0
+
+
 class Collector:
-    """Looks at one account; every look is complete in itself, so that a crash or a failure costs nothing but time."""
+    """Looks at one account; what a look has covered is kept, so that a crash or a failure costs nothing but time."""
 
     def __init__(
         self,
@@ -88,6 +79,9 @@ class Collector:
         settle_timeout: int,
         every: int,
         holder: str,
+        backfill: int = 0,
+        recheck: int = 600,
+        readers: int = 16,
         looked: Looked = lambda _: None,
     ) -> None:
         self.account = source.account
@@ -95,14 +89,16 @@ class Collector:
         self._store = store
         self._clock = clock
         self._look_back = look_back
-        self._settle_timeout = settle_timeout
+        self._backfill = max(backfill, look_back)
+        self._every = every
         self._gap = max(600, 3 * every)
         self._holder = holder
         self._looked = looked
+        self._settler = Settler(source, store, clock, settle_timeout=settle_timeout, recheck=recheck, readers=readers)
+        self._failed: dict[Stretch, int] = {}
         self._faults_told = 0
-        self._stored: dict[str, bytes] = {}
+        self.catch_up = CatchUp()
         self._behind_since: float | None = clock.now()
-        self._wide_at: int | None = None
         self._refused = 0
         self._not_before = 0
 
@@ -111,22 +107,40 @@ class Collector:
         """Whether rooms that ended unseen are being read, by the first look or the first after a gap; not for ever."""
         if self._behind_since is None:
             return False
-        return self._clock.now() - self._behind_since < CATCH_UP_WITHIN * self._clock.speed
+        now, speed = self._clock.now(), self._clock.speed
+        stuck = now - max(self._behind_since, self._settler.moved_at) > STUCK_AFTER * speed
+        return now - self._behind_since < CATCH_UP_WITHIN * speed and not stuck
 
-    async def look(self) -> Look:
-        """One look: list, settle, fetch, store. Trouble with Twilio is recorded and returned, not raised."""
-        try:
-            return await self._guarded_look()
-        finally:
-            self._behind_since = None
+    @property
+    def caught_up(self) -> int:
+        """Rooms settled since catching up began."""
+        return self._settler.settled - self.catch_up.settled_before
 
-    async def _guarded_look(self) -> Look:
+    async def look(self, *, whole: bool = False) -> Look:
+        """One look: list, settle, fetch, store. Trouble with Twilio is recorded and returned, not raised.
+
+        What can wait is left to the next look after `every` seconds, unless this look is to see the `whole`.
+        """
         look = Look(self.account)
         if self._now() < self._not_before or not await self._lease():
             look.skipped = True
+            self._behind_since = None
             return look
         try:
-            await self._look(look)
+            async with self._leased():
+                await self._guarded(look, whole=whole)
+        except BaseException:  # cancelled too: nobody waits any more for what this look was to read
+            self._behind_since = None
+            raise
+        if look.error or look.unlisted <= self._gap:  # the last moments are always unlisted
+            self._behind_since = None
+        self._looked(look)
+        return look
+
+    async def _guarded(self, look: Look, *, whole: bool) -> None:
+        began_at = self.common_now()
+        try:
+            await self._look(look, whole=whole)
         except CredentialsError as error:
             self._slow_down()
             await self._in_trouble(look, "credentials", error)
@@ -135,147 +149,142 @@ class Collector:
         else:
             self._refused = 0
             await self._recovered(look)
-        self._looked(look)
-        return look
+        await self._tell_missing(look, min(began_at, self.common_now()))
+        look.waiting = len(await self._store.open_rooms(self.account))
 
     def _slow_down(self) -> None:
         """A refused key will hardly be right again in a minute: ask more and more rarely."""
         self._refused += 1
         self._not_before = self._now() + min(60 * 2**self._refused, REFUSED_PAUSE)
 
-    async def _look(self, look: Look) -> None:
-        now = self._now()
+    async def _look(self, look: Look, *, whole: bool) -> None:
+        """The first list call is that of the present; the past follows as long as the next look can wait."""
+        began_at = self._now()
+        await self._source.server_now()  # so that the difference of the clocks is known
+        now = self.common_now()
+        await self._tell_lost(look, now)
+        coverage = await self._known(now)
         waiting = await self._store.open_rooms(self.account)
-        seen_until = max((s.seen_until for s in await self._store.sights() if s.account == self.account), default=None)
-        if seen_until is None or now - seen_until > self._gap:
+        if _latest(coverage, now) > self._gap:
             self._behind_since = self._clock.now()
-        await self._tell_gap(look, seen_until, now)
+        self.catch_up.note(coverage, self._settler.settled, self._gap)
+        page_size, resting = self._source.page_size, self._resting(now)
+        due = [room for room in waiting.values() if room.look_again_at <= self._settler.server_now()]
+        plan = plan_look(now, coverage, due, self._look_back, page_size, resting)
+        async with self._settler.at_work(look, waiting) as intake:
+            coverage = await self._list_first(intake, plan.first, coverage, now)
+            if not look.blind:  # what could not be read may not pass for recovery
+                await self._store.saw(self.account, began_at, self._gap)
+            for room in plan.singles:
+                await self._look_again(intake, room)
+            await intake.emptied()
+            for stretch in further_lists(now, coverage, plan, page_size, self._resting(now)):
+                known, coverage = coverage, await self._list_further(intake, stretch, coverage, now)
+                if not whole and self._now() - began_at >= self._every and coverage is not known:
+                    break  # but not because of one that failed: it would be the first again
+
+    async def _known(self, now: int) -> Coverage:
+        """What has been listed, from the first start that matters on."""
+        coverage = await self._store.coverage(self.account)
+        return spanned(coverage, began(coverage, now, self._backfill), now)
+
+    def _resting(self, now: int) -> list[Stretch]:
+        """The stretches whose list failed so lately that they are left alone."""
+        self._failed = {one: until for one, until in self._failed.items() if now < until <= now + REST}
+        return list(self._failed)
+
+    async def _list_first(self, intake: Intake, stretch: Stretch, coverage: Coverage, now: int) -> Coverage:
+        """The present must be listed, even if something in the past of the same call cannot be."""
+        fresh = Stretch(now - FRESH, None)
+        if stretch.after < fresh.after:
+            known = await self._list_further(intake, stretch, coverage, now)
+            if known is not coverage:
+                return known
+        return await self._list(intake, fresh, coverage, now)
+
+    async def _list_further(self, intake: Intake, stretch: Stretch, coverage: Coverage, now: int) -> Coverage:
+        """What can be listed later may fail for itself: the look goes on with what is older, and a later one tries this
+        in halves."""
+        try:
+            return await self._list(intake, stretch, coverage, now)
+        except (CircuitOpenError, CredentialsError):
+            raise
+        except SourceError as error:
+            past = stretch._replace(before=min(stretch.before or now, now - FRESH))
+            self._failed |= dict.fromkeys(past.halves(), now + REST)
+            intake.look.error = str(error)
+            log.warning("list_failed", account=self.account, after=stretch.after, error=str(error))
+            await self._tell("poll", str(error))
+            return coverage
+
+    async def _list(self, intake: Intake, stretch: Stretch, coverage: Coverage, now: int) -> Coverage:
+        """List and settle a stretch of starts; it counts as seen when all its rooms are stored, or noted to be."""
+        rooms = 0
         listed: set[str] = set()
-        wide = is_wide_due(now, self._wide_at)
-        for stretch in stretches(now, self._look_back if wide else NARROW, seen_until):
-            pages = self._source.list_rooms(
-                created_after=_moment(stretch.after), created_before=_before(stretch.before)
-            )
-            async for page in pages:
-                rooms = {room.room_sid: room for room in page}
-                listed |= rooms.keys()
-                await self._take(look, rooms.values(), waiting)
-        for sid, room in waiting.items():
-            if sid not in listed and room.look_again_at <= now:
-                await self._look_again(look, room, waiting)
-        if wide:
-            self._wide_at = now
-            self._stored = {sid: summary for sid, summary in self._stored.items() if sid in listed}
-        if not look.blind:  # what could not be read may not pass for recovery
-            await self._store.saw(self.account, now, self._gap)
-        look.waiting = len(await self._store.open_rooms(self.account))
+        before = None if stretch.before is None else _moment(stretch.before)
+        due = self._settler.server_now()
+        async for page in self._source.list_rooms(created_after=_moment(stretch.after), created_before=before):
+            rooms += len(page)
+            listed.update(room.room_sid for room in page if room.room_sid in intake.waiting)
+            await intake.take(page)
+        for room in list(intake.waiting.values()):
+            if room.room_sid not in listed and _was_to_be_listed(room, stretch) and room.look_again_at <= due:
+                await self._look_again(intake, room)
+        await intake.emptied()
+        seen_at = min(now, self.common_now())  # a clock that jumped has shown in the answers
+        seen = Seen(
+            started_from=stretch.after, started_until=min(stretch.before or now, seen_at), seen_at=seen_at, rooms=rooms
+        )
+        if seen.started_from < seen.started_until:
+            coverage = covered(coverage, seen, now - HORIZON)
+            await self._store.cover(self.account, coverage)
+            self.catch_up.note(coverage, self._settler.settled, self._gap)
+        return coverage
 
-    async def _tell_gap(self, look: Look, seen_until: int | None, now: int) -> None:
-        """Say so before it is looked past: what ended since the last look and is older than Twilio keeps is gone."""
-        if seen_until is not None and seen_until < now - RETENTION:
-            look.gap = f"not seen from {_moment(seen_until):%F %T} UTC on, for longer than Twilio keeps rooms"
-            log.error("coverage_gap", account=self.account, since=seen_until)
-            await self._tell("lost", look.gap)
-
-    async def _look_again(self, look: Look, known: OpenRoom, waiting: dict[str, OpenRoom]) -> None:
-        """A room that is open but listed no more is read by itself."""
+    async def _look_again(self, intake: Intake, known: OpenRoom) -> None:
+        """A room that is open but listed no more, or too rarely, is read by itself."""
         try:
             room = await self._source.fetch_room(known.room_sid)
         except NotFoundError:
-            await self._gone(look, known)
+            await self._gone(intake.look, known)
+        except CircuitOpenError:
+            raise
+        except SourceError as error:  # a refusal too: Twilio has just answered a list, so the key itself is good
+            intake.look.unread += 1
+            log.warning("room_unread", account=self.account, room_sid=known.room_sid, error=str(error))
+            await self._store.note_open(self.account, [_again(known, self._settler.server_now(), "unread")])
         else:
-            await self._take(look, [room], waiting)
+            await intake.take([room], renewed=True)
 
     async def _gone(self, look: Look, known: OpenRoom) -> None:
         """404: perhaps only not yet; past the settle timeout it is lost, and that is said."""
-        now = self._now()
-        if now < (known.ended or known.listed_at) + self._settle_timeout:
-            await self._store.note_open(self.account, [_again(known, now + 60, "not found")])
+        now = self._settler.server_now()
+        if now < (known.ended or known.listed_at) + self._settler.settle_timeout:
+            await self._store.note_open(self.account, [_again(known, now, "not found")])
             return
         look.lost += 1
         await self._store.drop_open(self.account, [known.room_sid])
         log.error("room_lost", account=self.account, room_sid=known.room_sid)
 
-    async def _take(self, look: Look, rooms: Iterable[Room], waiting: dict[str, OpenRoom]) -> None:
-        """Sort rooms into those still open and those final and new, and settle the latter."""
-        now, final, still_open = self._now(), {}, []
-        for room in rooms:
-            look.listed += 1
-            verdict = settle(room, now, self._settle_timeout)
-            if isinstance(verdict, Final):
-                final[room.room_sid] = (room, verdict)
-            elif known := _as_open(self.account, room, verdict, now):
-                still_open.append(known)
-        changed = [new for new in still_open if _differs(new, waiting.get(new.room_sid))]
-        if changed:
-            await self._store.note_open(self.account, changed)
-        fresh = await self._not_stored(final)
-        stored = (final.keys() & waiting.keys()) - {room.room_sid for room, _ in fresh}
-        if stored:  # waited for all the same: for a while their summary was, or seemed to be, another
-            await self._store.drop_open(self.account, sorted(stored))
-        for start in range(0, len(fresh), BATCH):
-            await self._settle(look, fresh[start : start + BATCH], waiting)
-
-    async def _not_stored(self, final: dict[str, tuple[Room, Final]]) -> list[tuple[Room, Final]]:
-        """Those whose summary, as it is now, is not in the store; what is there is remembered from look to look."""
-        digests = {sid: digest(room) for sid, (room, _) in final.items()}
-        unsure = [sid for sid, summary in digests.items() if self._stored.get(sid) != summary]
-        if unsure:
-            self._stored |= await self._store.digests(self.account, unsure)
-        return [final[sid] for sid in unsure if self._stored.get(sid) != digests[sid]]
-
-    async def _settle(self, look: Look, batch: Iterable[tuple[Room, Final]], waiting: dict[str, OpenRoom]) -> None:
-        await self._lease()
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                reads = [tasks.create_task(self._read(look, room, final, waiting)) for room, final in batch]
-        except ExceptionGroup as group:  # one failure of the database says it all
-            failed = group.subgroup(StoreError)
-            if failed is None:
-                raise
-            raise failed.exceptions[0] from None
-        settled = [room for read in reads if (room := read.result()) is not None]
-        if settled:
-            look.settled += await self._store.settle(settled, self._now())
-
-    async def _read(self, look: Look, room: Room, final: Final, waiting: dict[str, OpenRoom]) -> Settling | None:
-        """The room with its participants; None if they cannot be had now, and then it stays open."""
-        known = waiting.get(room.room_sid)
-        listed_at = known.listed_at if known else self._now()
-        partial = final.partial
-        try:
-            people = await self._source.list_participants(room.room_sid)
-        except SourceError as error:  # a refusal too: Twilio has just listed the room, so the key itself is good
-            if not isinstance(error, NotFoundError) or self._now() < final.ended + 2 * self._settle_timeout:
-                look.unread += 1
-                log.warning("room_unread", account=self.account, room_sid=room.room_sid, error=str(error))
-                await self._store.note_open(self.account, [self._unread(room, final, listed_at)])
-                return None
-            people, partial = [], True  # Twilio has the room but no more its participants
-            look.lost += 1
-        look.given_up += int(final.partial)
-        return Settling(
-            account=self.account,
-            room=room,
-            participants=tuple(people),
-            ended=final.ended,
-            partial=partial,
-            listed_at=listed_at,
-        )
-
-    def _unread(self, room: Room, final: Final, listed_at: int) -> OpenRoom:
-        return OpenRoom(
-            account=self.account,
-            room_sid=room.room_sid,
-            listed_at=listed_at,
-            ended=final.ended,
-            look_again_at=self._now() + 60,
-            why="participants unread",
-        )
-
     async def _lease(self) -> bool:
         seconds = int(LOOK_LEASE * self._clock.speed)
         return await self._store.take_lease(f"look/{self.account}", self._holder, self._now(), seconds)
+
+    @asynccontextmanager
+    async def _leased(self) -> AsyncIterator[None]:
+        """Keeps the lease for as long as the look takes."""
+
+        async def renew() -> None:
+            while True:
+                await asyncio.sleep(LOOK_LEASE / 3)
+                with suppress(StoreError):  # the look itself will meet it, if it lasts
+                    await self._lease()
+
+        renewing = asyncio.create_task(renew())
+        try:
+            yield
+        finally:
+            renewing.cancel()
 
     async def _in_trouble(self, look: Look, kind: str, error: SourceError) -> None:
         look.error = str(error)
@@ -288,14 +297,50 @@ class Collector:
         faults = self._source.faults.total()
         slow = look.given_up >= 3 and look.given_up * 10 >= look.settled
         noticed = {
-            "poll": f"{look.unread} rooms could not be read" if look.blind else "",
+            "poll": look.error or (f"{look.unread} rooms could not be read" if look.blind else ""),
             "credentials": "",
             "clock": f"Twilio's clock is {skew:+.0f} s off alertd's" if abs(skew) > MOST_SKEW else "",
             "records": f"{faults} values could not be read" if faults > self._faults_told else "",
-            "lost": look.gap or (f"{look.lost} rooms vanished before they were complete" if look.lost else ""),
             "settling": f"{look.given_up} of {look.settled} rooms were not complete in time" if slow else "",
         }
         self._faults_told = faults
+        await self._tell_all(noticed)
+
+    async def _overdue(self, now: int) -> list[Stretch]:
+        """The starts that are missing, but for those that the first looks have not come to yet: these nobody awaits."""
+        coverage = await self._store.coverage(self.account)
+        since = next((part.started_from for part in coverage if part.seen_at is not None), now)
+        return holes(spanned(coverage, since, now), now, self._look_back)
+
+    async def _tell_lost(self, look: Look, now: int) -> None:
+        """Say so before it is looked past: rooms that Twilio no longer keeps and that no look has read."""
+        overdue = await self._overdue(now)
+        if overdue and overdue[0].after < now - RETENTION:
+            until = min(overdue[0].before or now, now - RETENTION)
+            look.gap = f"rooms that started between {_moment(overdue[0].after):%F %T} and {_moment(until):%F %T} UTC "
+            look.gap += "were not all read before Twilio forgot them"
+            log.error("coverage_gap", account=self.account, after=overdue[0].after, before=until)
+            await self._tell("lost", look.gap)
+
+    async def _tell_missing(self, look: Look, now: int) -> None:
+        """Say which rooms are lost, and which will be soon, whether this look came to its end or not."""
+        coverage = await self._known(now)
+        missing = holes(coverage, now, self._look_back)
+        look.missing = sum((one.before or now) - one.after for one in missing)
+        look.missing_since = missing[0].after if missing else None
+        recent = (part.between(now - self._look_back, now) for part in coverage if part.seen_at is None)
+        look.unlisted = sum(part.started_until - part.started_from for part in recent if part)
+        overdue = await self._overdue(now)
+        oldest = overdue[0].after if overdue else now
+        soon = f"rooms that started from {_moment(oldest):%F %T} UTC on are still unread; Twilio keeps them 7 days"
+        await self._tell_all(
+            {
+                "lost": look.gap or (f"{look.lost} rooms vanished before they were complete" if look.lost else ""),
+                "coverage": soon if oldest < now - NEARLY_LOST else "",
+            }
+        )
+
+    async def _tell_all(self, noticed: dict[str, str]) -> None:
         for kind, message in noticed.items():
             if message:
                 await self._tell(kind, message)
@@ -308,27 +353,23 @@ class Collector:
     def _now(self) -> int:
         return int(self._clock.now())
 
-
-def _as_open(account: str, room: Room, verdict: Open, now: int) -> OpenRoom | None:
-    """The row of a room that has ended but is not final; one that goes on is found again by listing it."""
-    if verdict.ended is None:
-        return None
-    return OpenRoom(
-        account=account,
-        room_sid=room.room_sid,
-        listed_at=now,
-        ended=verdict.ended,
-        look_again_at=verdict.look_again_at,
-        why=verdict.why,
-    )
+    def common_now(self) -> int:
+        """What is past by both clocks: whichever of them is wrong, nothing counts as seen that was not."""
+        return min(self._now(), self._settler.server_now())
 
 
-def _differs(new: OpenRoom, known: OpenRoom | None) -> bool:
-    """Whether the row is worth writing: when it is looked at again is decided anew at each listing anyway."""
-    return known is None or (new.ended, new.why) != (known.ended, known.why)
+def _latest(coverage: Sequence[Seen], now: int) -> float:
+    """How long ago the account was listed last; without end if it never was."""
+    return min((now - part.seen_at for part in coverage if part.seen_at is not None), default=float("inf"))
 
 
-def _again(known: OpenRoom, look_again_at: int, why: str) -> OpenRoom:
+def _was_to_be_listed(room: OpenRoom, stretch: Stretch) -> bool:
+    return room.started is not None and stretch.after <= room.started < (stretch.before or room.started + 1)
+
+
+def _again(known: OpenRoom, now: int, why: str) -> OpenRoom:
+    """The same room, to be looked at again the later the longer ago it ended."""
+    look_again_at = now + max(60, (now - (known.ended or known.listed_at)) // 4)
     return OpenRoom(
         account=known.account,
         room_sid=known.room_sid,
@@ -336,12 +377,9 @@ def _again(known: OpenRoom, look_again_at: int, why: str) -> OpenRoom:
         ended=known.ended,
         look_again_at=look_again_at,
         why=why,
+        started=known.started,
     )
 
 
 def _moment(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def _before(seconds: int | None) -> datetime | None:
-    return None if seconds is None else _moment(seconds)

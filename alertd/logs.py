@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import TextIO
 
 import structlog
 
@@ -13,6 +14,19 @@ SHARED = (
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.StackInfoRenderer(),
 )
+
+
+class ToStderr(logging.StreamHandler[TextIO]):
+    """Writes to what is standard error at that moment: a progress bar takes its place while it is shown."""
+
+    @property
+    def stream(self) -> TextIO:
+        """Standard error."""
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _: TextIO) -> None:
+        """The base class sets it once; it stays what it is."""
 
 
 def set_up(form: str = "auto", level: str = "info") -> None:
@@ -27,7 +41,7 @@ def set_up(form: str = "auto", level: str = "info") -> None:
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=list(SHARED), processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *tail]
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = ToStderr()
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     for chatty in ("aiohttp.access", "alembic", "apscheduler", "slack_sdk", "sqlalchemy"):

@@ -194,9 +194,12 @@ class ScriptedTwilio:
     """An account whose rooms a test writes down: `rooms` by SID, `people` by room SID, `broken` to raise instead."""
 
     account = "production"
+    page_size = 1000
     clock_skew: float | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, clock: ManualClock) -> None:
+        self.clock = clock
+        self.lists: list[tuple[datetime, datetime | None]] = []
         self.rooms: dict[str, Room] = {}
         self.people: dict[str, list[Participant]] = {}
         self.unlisted: set[str] = set()
@@ -225,12 +228,21 @@ class ScriptedTwilio:
         ]
         return sid
 
+    async def server_now(self) -> float:
+        return self.clock.now() + (self.clock_skew or 0.0)
+
     async def list_rooms(
         self, *, created_after: datetime, created_before: datetime | None = None
     ) -> AsyncIterator[list[Room]]:
         self._ask("rooms")
+        self.lists.append((created_after, created_before))
         listed = [room for sid, room in self.rooms.items() if sid not in self.unlisted]
-        fitting = [room for room in listed if room.create_time is None or room.create_time >= created_after]
+        fitting = [
+            room
+            for room in listed
+            if room.create_time is None
+            or (room.create_time >= created_after and (created_before is None or room.create_time < created_before))
+        ]
         for start in range(0, len(fitting), 50):
             yield fitting[start : start + 50]
 
@@ -251,9 +263,9 @@ class ScriptedTwilio:
 
 
 @pytest.fixture
-def twilio() -> ScriptedTwilio:
+def twilio(clock: ManualClock) -> ScriptedTwilio:
     """A Twilio account without rooms."""
-    return ScriptedTwilio()
+    return ScriptedTwilio(clock)
 
 
 @pytest.fixture

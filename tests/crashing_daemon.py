@@ -47,12 +47,16 @@ class History:
     """An account whose rooms become complete at the minute that the history says."""
 
     account = "production"
+    page_size = 1000
     clock_skew = None
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self.rows: list[dict[str, Any]] = json.loads(path.read_text())
         self.clock = clock
         self.faults: Counter[str] = Counter()
+
+    async def server_now(self) -> float:
+        return self.clock.now()
 
     async def list_rooms(
         self, *, created_after: datetime, created_before: datetime | None = None

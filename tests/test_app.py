@@ -145,7 +145,7 @@ async def test_one_account_that_breaks_a_single_cycle_keeps_no_other_from_being_
 
         account = "broken"
 
-        async def look(self):
+        async def look(self, *, whole=False):
             raise StoreError("the database is locked")
 
     app.collectors.insert(0, Breaking())

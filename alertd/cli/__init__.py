@@ -69,17 +69,40 @@ def run(config: Path, once: bool, clock: str | None) -> None:
 
 @alertd.command()
 @click.option("--config", "config", type=FILE, metavar="FILE", help="The configuration to check, with its rules.")
-@click.argument("rules", nargs=-1, type=FILE, metavar="[RULES]...")
+@click.argument("files", nargs=-1, type=FILE, metavar="[FILE]...")
 @JSON
-def check(config: Path | None, rules: tuple[Path, ...], as_json: bool) -> None:
-    """Validate a configuration and its rules, or rule files (RULES: files or folders) alone.
+def check(config: Path | None, files: tuple[Path, ...], as_json: bool) -> None:
+    """Validate a configuration and its rules, rule files alone, or history files.
 
-    Every problem is a line `file:line:column: message`; notices are not problems. Exit status 1 if there are problems.
+    FILE is a rule file, a folder of them, or a history that ends in .ndjson or .ndjson.gz; `-` is a history on standard
+    input. Every problem is a line `file:line:column: message`, of a history the first 100; notices are not problems.
+    Exit status 1 if there are problems.
     """
     from alertd.cli.check import print_check
 
     with told():
-        sys.exit(print_check(config, rules, as_json=as_json))
+        sys.exit(print_check(config, files, as_json=as_json))
+
+
+@alertd.command()
+@CONFIG
+@click.option("--since", metavar="DURATION", help="Only rooms that ended within DURATION, such as 7d; else all kept.")
+@click.option(
+    "--output",
+    type=FILE,
+    metavar="FILE",
+    help="Write to FILE instead of standard output, replacing it once all is there; gzip if it ends in .gz.",
+)
+def export(config: Path, since: str | None, output: Path | None) -> None:
+    """The history as NDJSON, to keep or to use elsewhere: a line for each settled room with its participants.
+
+    Nothing is left out or replaced by pseudonyms: identities and room names stand in it as Twilio gave them, so keep it
+    where personal data may be kept. It can be taken while the daemon runs.
+    """
+    from alertd.cli.export import export_history
+
+    with told():
+        export_history(config, since, output)
 
 
 @alertd.command()

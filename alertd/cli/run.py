@@ -14,6 +14,7 @@ import structlog
 
 from alertd import __version__, logs
 from alertd.app import App, built, served
+from alertd.cli.progress import catching_up
 from alertd.clock import Clock, FastClock, SystemClock
 from alertd.config import Loaded, load
 from alertd.config.forms import is_loopback
@@ -60,7 +61,7 @@ def follow(url: str) -> Clock:
 
 
 async def _once(loaded: Loaded, clock: Clock) -> int:
-    async with built(loaded, clock) as app:
+    async with built(loaded, clock) as app, catching_up(app):
         looks = await app.once()
     for look in looks:
         if look.skipped:
@@ -75,7 +76,7 @@ async def _forever(loaded: Loaded, clock: Clock) -> int:
     async with built(loaded, clock) as app:
         stop_on_signals(app)
         try:
-            async with served(app) as address:
+            async with served(app) as address, catching_up(app):
                 log.info("started", version=__version__, address=address, rules=len(loaded.rules))
                 await app.run()
         except OSError as error:

@@ -69,6 +69,15 @@ class Collect(Table):
     look_back: Duration = Field(
         90000, description="How long before now a room may have started: at least 24h30m, the longest room and its lag."
     )
+    backfill: Duration = Field(
+        90000,
+        description="How far back the first look at an account goes: at least look_back, at most the 7d that Twilio "
+        "keeps. It reads the newest rooms first.",
+    )
+    recheck: Duration = Field(
+        600,
+        description="How long the summary of a settled room that changed may go on to change before it is read again.",
+    )
     max_in_flight: int = Field(
         16, ge=1, le=256, description="Requests at once for each account; fewer by itself when Twilio asks for it."
     )
@@ -94,6 +103,20 @@ class Collect(Table):
             raise ValueError(
                 "must be between 24h30m and 7d: a room lasts up to 24h and appears up to 30m later; Twilio keeps 7 days"
             )
+        return value
+
+    @field_validator("backfill")
+    @classmethod
+    def _check_backfill(cls, value: int) -> int:
+        if not LEAST_LOOK_BACK <= value <= 7 * 86400:
+            raise ValueError("must be between 24h30m, as far as every wide look reaches, and the 7d that Twilio keeps")
+        return value
+
+    @field_validator("recheck")
+    @classmethod
+    def _check_recheck(cls, value: int) -> int:
+        if not 60 <= value <= 86400:
+            raise ValueError("must be between 1m and 24h")
         return value
 
 

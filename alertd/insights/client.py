@@ -87,6 +87,7 @@ class InsightsClient:
         if complaint := check_base_url(base_url):
             raise ValueError(f"account {account}: base_url: {complaint}")
         self.account = account
+        self.page_size = MAX_PAGE_SIZE
         self.limiter = Limiter(max_in_flight)
         self.clock_skew: float | None = None
         self.faults: Counter[str] = Counter()
@@ -115,13 +116,13 @@ class InsightsClient:
         room_type: Sequence[str] = (),
         codec: Sequence[str] = (),
         room_name: str | None = None,
-        page_size: int = MAX_PAGE_SIZE,
+        page_size: int | None = None,
     ) -> AsyncIterator[list[Room]]:
         """The rooms that started in [created_after, created_before), page by page, in no order one could rely on.
 
         Without `created_after` Twilio would list only rooms completed in the last 24 hours, hence it is required.
         """
-        query = [("PageSize", str(page_size)), ("CreatedAfter", instant(created_after))]
+        query = [("PageSize", str(page_size or self.page_size)), ("CreatedAfter", instant(created_after))]
         if created_before is not None:
             # The filter takes whole seconds; rounded up, it leaves out no room that was asked for.
             query.append(("CreatedBefore", instant(created_before + timedelta(microseconds=999_999))))

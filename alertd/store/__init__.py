@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
+from alertd.engine.coverage import Coverage
 from alertd.engine.decide import Event, Outcome, Sight, Snapshot
 from alertd.engine.records import SettledRoom
 from alertd.engine.settle import OpenRoom
@@ -18,7 +19,7 @@ from alertd.store import decisions, migrate, outbox, rooms, turns, upkeep, waiti
 from alertd.store.database import Database, connect
 from alertd.store.outbox import Attempt, Claimed, OutboxEntry
 from alertd.store.packing import digest
-from alertd.store.rooms import Settling
+from alertd.store.rooms import Settling, Stored
 from alertd.store.schema import VERSIONS
 from alertd.store.upkeep import backup
 
@@ -29,6 +30,7 @@ __all__ = [
     "OutboxEntry",
     "Settling",
     "Store",
+    "Stored",
     "backup",
     "digest",
     "open_store",
@@ -102,9 +104,9 @@ class Store:
         """Forget rooms that will never become final (Twilio has lost them)."""
         await self._database.write(waiting.drop_open, account, sids)
 
-    async def digests(self, account: str, sids: Sequence[str]) -> dict[str, bytes]:
-        """`digest` of the stored summary of each of these rooms that has settled, by room sid."""
-        return await self._database.read(rooms.digests, account, sids)
+    async def stored(self, account: str, sids: Sequence[str]) -> dict[str, Stored]:
+        """Those of these rooms that have settled, by room sid."""
+        return await self._database.read(rooms.stored, account, sids)
 
     async def settle(self, settling: Sequence[Settling], now: int) -> int:
         """Store rooms with all their participants; returns how many were new or changed.
@@ -113,6 +115,14 @@ class Store:
         is stored is ignored; a changed one takes the place of the old. They are no longer open.
         """
         return await self._database.write(rooms.settle, settling, now)
+
+    async def cover(self, account: str, coverage: Coverage) -> None:
+        """This is what has been listed of the account, in place of what was known before."""
+        await self._database.write(waiting.cover, account, coverage)
+
+    async def coverage(self, account: str) -> Coverage:
+        """Which starts of rooms were listed, and when, oldest starts first; empty before the first look."""
+        return await self._database.read(waiting.covered, account)
 
     async def saw(self, account: str, at: int, gap: int) -> None:
         """The account was polled at `at`; more than `gap` seconds after the last time, a new sight begins."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -22,8 +24,12 @@ Key: TypeAlias = tuple[int, bytes]
 """A room by account number and packed sid."""
 
 
-class Settling(msgspec.Struct, frozen=True, kw_only=True):
-    """A room that has become final: what `settle` stores; `ended` and `listed_at` in seconds since the epoch."""
+@dataclass(frozen=True, kw_only=True)
+class Settling:
+    """A room that has become final: what `settle` stores; `ended` and `listed_at` in seconds since the epoch.
+
+    What stands in its row is made when first asked for: room by room, it holds up nobody for long.
+    """
 
     account: str
     room: Room
@@ -31,6 +37,16 @@ class Settling(msgspec.Struct, frozen=True, kw_only=True):
     ended: int
     partial: bool = False
     listed_at: int | None = None
+
+    @cached_property
+    def digest(self) -> bytes:
+        """What changes when the summary does."""
+        return digest(self.room)
+
+    @cached_property
+    def body(self) -> bytes:
+        """Room and participants, packed."""
+        return pack_body(self.room, self.participants)
 
 
 class Current(NamedTuple):
@@ -53,7 +69,7 @@ async def settle(connection: AsyncConnection, settling: Sequence[Settling], now:
     ids = await turns.account_ids(connection, (one.account for one in settling))
     given = {(ids[one.account], pack_sid(one.room.room_sid)): one for one in settling}
     current = await _current(connection, given)
-    changed = {key: one for key, one in given.items() if key not in current or current[key].digest != digest(one.room)}
+    changed = {key: one for key, one in given.items() if key not in current or current[key].digest != one.digest}
     replaced = [current[key] for key in changed if key in current]
     await _replace(connection, [old.id for old in replaced], known_at)
     await _insert(connection, [_row(key, one, current.get(key), known_at) for key, one in changed.items()])
@@ -120,8 +136,8 @@ def _row(key: Key, one: Settling, old: Current | None, known_at: int) -> NewRow:
         known_at=max(known_at, old.known_at) if old else known_at,
         partial=one.partial,
         participants=len(one.participants),
-        digest=digest(one.room),
-        body=pack_body(one.room, one.participants),
+        digest=one.digest,
+        body=one.body,
     )
 
 
@@ -131,16 +147,25 @@ async def _drop_open(connection: AsyncConnection, keys: Iterable[Key]) -> None:
         await connection.execute(delete(open_rooms).where(here))
 
 
-async def digests(connection: AsyncConnection, account: str, sids: Sequence[str]) -> dict[str, bytes]:
-    """The digest of the stored summary of each of these rooms that has settled."""
-    found: dict[str, bytes] = {}
+class Stored(msgspec.Struct, frozen=True):
+    """The version of a settled room that counts: the `digest` of its summary, and since when it is known."""
+
+    digest: bytes
+    known_at: int
+    partial: bool
+
+
+async def stored(connection: AsyncConnection, account: str, sids: Sequence[str]) -> dict[str, Stored]:
+    """Those of these rooms that have settled, by room sid."""
+    found: dict[str, Stored] = {}
     for part in slices(sids):
         query = (
-            select(rooms.c.sid, rooms.c.digest)
+            select(rooms.c.sid, rooms.c.digest, rooms.c.known_at, rooms.c.partial)
             .join_from(rooms, accounts)
             .where(accounts.c.name == account, rooms.c.sid.in_(map(pack_sid, part)), rooms.c.replaced_at.is_(None))
         )
-        found |= {unpack_sid(row.sid): row.digest for row in await connection.execute(query)}
+        for sid, *version in await connection.execute(query):
+            found[unpack_sid(sid)] = Stored(*version)
     return found
 
 

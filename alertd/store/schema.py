@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSIONS = ("0001",)
+VERSIONS = ("0001", "0002")
 """Every version of the schema that this program knows, oldest first; the last is the one it works with."""
 
 
@@ -95,6 +95,17 @@ open_rooms = Table(
     Column("ended", BigInteger),
     Column("look_again_at", BigInteger, nullable=False),
     Column("why", Words, nullable=False),
+    Column("started", BigInteger),
+)
+
+coverage = Table(
+    "coverage",
+    metadata,
+    Column("account_id", Integer, ForeignKey("accounts.id"), primary_key=True),
+    Column("started_from", BigInteger, primary_key=True),
+    Column("started_until", BigInteger, nullable=False),
+    Column("seen_at", BigInteger),
+    Column("rooms", Integer, nullable=False),
 )
 
 sights = Table(

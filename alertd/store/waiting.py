@@ -1,17 +1,19 @@
-"""Which rooms were listed but are not final, and over which stretches of time each account was seen."""
+"""Which rooms were listed but are not final, and what has been seen of each account, and when."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from msgspec.structs import asdict
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alertd.engine.coverage import Coverage, Seen
 from alertd.engine.decide import Sight
 from alertd.engine.settle import OpenRoom
 from alertd.store import turns
 from alertd.store.packing import pack_sid, slices, unpack_sid
-from alertd.store.schema import accounts, open_rooms, sights
+from alertd.store.schema import accounts, coverage, open_rooms, sights
 
 
 async def note_open(connection: AsyncConnection, account: str, waiting: Iterable[OpenRoom]) -> None:
@@ -20,7 +22,7 @@ async def note_open(connection: AsyncConnection, account: str, waiting: Iterable
     account_id = (await turns.account_ids(connection, [account]))[account]
     rows = [_row(account_id, room) for room in waiting]
     statement = turns.insert(connection, open_rooms)
-    renewed = {name: statement.excluded[name] for name in ("ended", "look_again_at", "why")}
+    renewed = {name: statement.excluded[name] for name in ("ended", "look_again_at", "why", "started")}
     if rows:
         await connection.execute(
             statement.on_conflict_do_update(index_elements=["account_id", "sid"], set_=renewed), rows
@@ -35,6 +37,7 @@ def _row(account_id: int, room: OpenRoom) -> dict[str, object]:
         "ended": room.ended,
         "look_again_at": room.look_again_at,
         "why": room.why,
+        "started": room.started,
     }
 
 
@@ -60,6 +63,7 @@ async def waiting_rooms(connection: AsyncConnection, account: str | None = None)
             ended=row.ended,
             look_again_at=row.look_again_at,
             why=row.why,
+            started=row.started,
         )
         for row in await connection.execute(query)
     ]
@@ -86,3 +90,21 @@ async def seen(connection: AsyncConnection) -> tuple[Sight, ...]:
         Sight(account=name, seen_from=start, seen_until=end) for name, start, end in await connection.execute(query)
     ]
     return tuple(sorted(found, key=lambda sight: (sight.account, sight.seen_from)))
+
+
+async def cover(connection: AsyncConnection, account: str, known: Coverage) -> None:
+    """This, and nothing else, has been listed of the account."""
+    await turns.take_turn(connection)
+    account_id = (await turns.account_ids(connection, [account]))[account]
+    await connection.execute(delete(coverage).where(coverage.c.account_id == account_id))
+    if known:
+        await connection.execute(coverage.insert(), [{"account_id": account_id, **asdict(part)} for part in known])
+
+
+async def covered(connection: AsyncConnection, account: str) -> Coverage:
+    """What has been listed of the account, oldest starts first."""
+    query = select(coverage).join_from(coverage, accounts).where(accounts.c.name == account)
+    return tuple(
+        Seen(started_from=row.started_from, started_until=row.started_until, seen_at=row.seen_at, rooms=row.rooms)
+        for row in await connection.execute(query.order_by(coverage.c.started_from))
+    )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -17,51 +20,41 @@ class Metrics:
     content_type = CONTENT_TYPE_LATEST
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        build = Gauge("alertd_build_info", "The running version; always 1.", ["version"], registry=registry)
+        self.registry = CollectorRegistry()
+        counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
+        build = gauge("alertd_build_info", "The running version; always 1.", ["version"])
         build.labels(__version__).set(1)
-        like = Gauge(
-            "alertmanager_build_info",
-            "The Alertmanager release alertd acts like; always 1.",
-            ["version"],
-            registry=registry,
-        )
+        like = gauge("alertmanager_build_info", "The Alertmanager release alertd acts like; always 1.", ["version"])
         like.labels(ALERTMANAGER).set(1)
-        self.looks = Counter(
-            "alertd_looks_total", "Looks at an account, by how they ended.", ["account", "outcome"], registry=registry
-        )
-        self.last_look = Gauge(
-            "alertd_last_look_timestamp_seconds", "When an account was last seen whole.", ["account"], registry=registry
-        )
-        self.rooms = Counter(
-            "alertd_rooms_total", "Rooms by what became of them.", ["account", "state"], registry=registry
-        )
-        self.waiting = Gauge(
-            "alertd_rooms_waiting", "Rooms that have ended and are not settled.", ["account"], registry=registry
-        )
-        self.requests = Counter(
-            "alertd_twilio_requests_total",
-            "Requests to Twilio by kind and outcome.",
-            ["account", "kind", "outcome", "reason"],
-            registry=registry,
-        )
+        self._count_collecting(counter, gauge)
+        self.decisions = counter("alertd_decisions_total", "Instants decided at.")
+        until = "The instant up to which rules were judged."
+        self.evaluated_until = gauge("alertd_evaluated_until_timestamp_seconds", until)
+        self.rule_failures = counter("alertd_rule_failures_total", "Rules that failed.", ["rule"])
+        self.alerts = gauge("alertd_alerts", "Alerts by state.", ["state"])
+        attempts = "Attempts to send, by result."
+        self.deliveries = counter("alertd_deliveries_total", attempts, ["integration", "result"])
+        self.outbox = gauge("alertd_notifications", "Notifications in the outbox by state.", ["state"])
+        self.loop_failures = counter("alertd_loop_failures_total", "Turns of a loop that failed as a whole.", ["loop"])
+
+    def _count_collecting(self, counter: Callable[..., Counter], gauge: Callable[..., Gauge]) -> None:
+        account = ["account"]
+        looks = "Looks at an account, by how they ended."
+        self.looks = counter("alertd_looks_total", looks, [*account, "outcome"])
+        seen = "When an account was last seen whole."
+        self.last_look = gauge("alertd_last_look_timestamp_seconds", seen, account)
+        self.rooms = counter("alertd_rooms_total", "Rooms by what became of them.", [*account, "state"])
+        waiting = "Rooms that have ended and are not settled."
+        self.waiting = gauge("alertd_rooms_waiting", waiting, account)
+        missing = "Seconds of room starts that were not listed yet, or not for long."
+        self.missing = gauge("alertd_coverage_missing_seconds", missing, account)
+        oldest = "Age of the oldest room start that is missing; Twilio keeps rooms for 604800 seconds."
+        self.oldest_missing = gauge("alertd_coverage_oldest_missing_age_seconds", oldest, account)
+        requests = "Requests to Twilio by kind and outcome."
+        self.requests = counter("alertd_twilio_requests_total", requests, [*account, "kind", "outcome", "reason"])
+        answers = "How long Twilio took to answer."
         self.request_seconds = Histogram(
-            "alertd_twilio_request_duration_seconds", "How long Twilio took to answer.", ["kind"], registry=registry
-        )
-        self.decisions = Counter("alertd_decisions_total", "Instants decided at.", registry=registry)
-        self.evaluated_until = Gauge(
-            "alertd_evaluated_until_timestamp_seconds", "The instant up to which rules were judged.", registry=registry
-        )
-        self.rule_failures = Counter("alertd_rule_failures_total", "Rules that failed.", ["rule"], registry=registry)
-        self.alerts = Gauge("alertd_alerts", "Alerts by state.", ["state"], registry=registry)
-        self.deliveries = Counter(
-            "alertd_deliveries_total", "Attempts to send, by result.", ["integration", "result"], registry=registry
-        )
-        self.outbox = Gauge(
-            "alertd_notifications", "Notifications in the outbox by state.", ["state"], registry=registry
-        )
-        self.loop_failures = Counter(
-            "alertd_loop_failures_total", "Turns of a loop that failed as a whole.", ["loop"], registry=registry
+            "alertd_twilio_request_duration_seconds", answers, ["kind"], registry=self.registry
         )
 
     def exposition(self) -> bytes:

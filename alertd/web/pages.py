@@ -91,10 +91,16 @@ class Pages:
         return await self._page("notifications.html", await self._snapshot(), shown)
 
     async def rooms(self, _request: web.Request) -> web.Response:
-        """The rooms that are not settled, those that ended first on top."""
+        """What of each account was never listed, and the rooms that are not settled, those that ended first on top."""
         snapshot, counts = await self._snapshot(), await self.store.counts()
         rooms = sorted(snapshot.open_rooms, key=_ended_first)
+        coverage = {account: await self.store.coverage(account) for account in self.policy.accounts}
+        unlisted = {
+            account: [part for part in parts if part.seen_at is None][::-1] for account, parts in coverage.items()
+        }
+        seen = {account: parts[0].started_from for account, parts in coverage.items() if parts}
         shown = {"rooms": rooms[:MOST_ROWS], "counts": counts, "more": len(rooms) - MOST_ROWS}
+        shown |= {"unlisted": unlisted, "seen_from": seen}
         return await self._page("rooms.html", snapshot, shown)
 
     async def rules(self, _request: web.Request) -> web.Response:

@@ -21,11 +21,26 @@ def test_a_small_configuration_gets_the_documented_defaults(config_file):
     assert dataclasses.asdict(config.route)["group_wait"] == 30
     assert (config.route.group_interval, config.route.repeat_interval, config.route.group_by) == (300, 14400, ())
     assert (config.collect.every, config.collect.settle_timeout, config.collect.look_back) == (60, 1800, 90000)
+    assert (config.collect.backfill, config.collect.recheck) == (90000, 600)
     assert (config.collect.max_in_flight, config.store.keep) == (16, 35 * 86400)
     assert (config.http.host, config.http.port, config.http.address) == ("127.0.0.1", 9095, "http://127.0.0.1:9095")
     assert (config.log.format, config.log.level) == ("auto", "info")
     assert not config.privacy.show_identities
     assert not config.privacy.show_room_names
+
+
+@pytest.mark.parametrize(
+    ("setting", "seconds"),
+    [
+        ('backfill = "24h30m"', 88200),
+        ('backfill = "7d"', 604800),
+        ('recheck = "1m"', 60),
+        ('recheck = "24h"', 86400),
+    ],
+)
+def test_the_past_is_read_as_far_and_changes_as_often_as_is_said(config_file, config_text, setting, seconds):
+    config = load(config_file, config_text, f"[collect]\n{setting}\n")
+    assert getattr(config.collect, setting.split()[0]) == seconds
 
 
 def test_paths_are_relative_to_the_file_and_not_to_where_alertd_was_started(config_file, tmp_path):

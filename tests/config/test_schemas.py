@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 BAD = Path(__file__).parent / "bad"
 # Mistakes that only alertd itself can see: names that must fit others, texts that must compile, several keys together.
 BEYOND_CONFIG = {
+    *("collect-backfill-long", "collect-backfill-short", "collect-recheck-long", "collect-recheck-short"),
     *("account-base-url-plain-http", "account-duplicate", "account-key-is-no-sid", "account-secret-blank"),
     *(
         "collect-every-too-often",

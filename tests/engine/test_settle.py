@@ -1,4 +1,4 @@
-"""When a room is final, when to look again, and what to list."""
+"""When a room is final, and when to look again."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from itertools import product
 
 import pytest
 
+from alertd.engine.coverage import LONGEST_ROOM
 from alertd.engine.records import Room
-from alertd.engine.settle import LONGEST_ROOM, RETENTION, Final, Open, Stretch, settle, stretches
+from alertd.engine.settle import Final, Open, settle
 
 NOW = 1_772_452_800
 HALF_HOUR = 1800
@@ -109,17 +110,3 @@ def test_a_room_that_has_lasted_longer_than_any_room_can_has_lost_its_end():
     verdict = settle(room("in_progress", "in_progress", None, created), NOW + 1, HALF_HOUR)
     assert isinstance(verdict, Final)
     assert (verdict.ended, verdict.partial) == (created + LONGEST_ROOM, True)
-
-
-def test_a_list_call_reaches_back_so_far_that_a_room_which_ended_since_the_last_look_began_within_it():
-    assert stretches(NOW, 25 * 3600, NOW - 300) == [Stretch(NOW - 300 - 25 * 3600, None)]
-
-
-def test_the_first_look_reaches_back_from_now_and_a_clock_set_back_does_no_harm():
-    assert stretches(NOW, 25 * 3600, None) == [Stretch(NOW - 25 * 3600, None)]
-    assert stretches(NOW, 25 * 3600, NOW + 999) == [Stretch(NOW - 25 * 3600, None)]
-
-
-def test_nothing_older_than_twilio_keeps_is_asked_for():
-    assert stretches(NOW, 25 * 3600, NOW - 30 * 86400) == [Stretch(NOW - RETENTION, None)]
-    assert stretches(NOW, 30 * 86400, NOW) == [Stretch(NOW - RETENTION, None)]

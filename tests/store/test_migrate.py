@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -18,6 +19,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 import alertd.store
+from alertd.engine.coverage import Seen
 from alertd.errors import StoreError
 from alertd.store import open_store, upgrade
 from alertd.store.database import connect
@@ -31,6 +33,21 @@ async def execute(url: str, *statements: str) -> None:
 
     database = connect(url)
     await database.write(run)
+    await database.close()
+
+
+async def at_version(url: str, revision: str) -> None:
+    """Make the schema as it was in an older version."""
+
+    def upgrade_to(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(Path(alertd.store.__file__).parent / "migrations"))
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+    database = connect(url)
+    await database.write(in_sync, upgrade_to)
     await database.close()
 
 
@@ -90,6 +107,26 @@ def test_the_program_knows_every_migration_that_ships():
 async def test_upgrading_says_from_where_to_where(empty_url):
     assert await upgrade(empty_url) == (None, VERSIONS[-1])
     assert await upgrade(empty_url) == (VERSIONS[-1], VERSIONS[-1])
+
+
+async def test_what_an_older_alertd_saw_counts_as_listed_and_its_open_rooms_stay(empty_url, kind, sid):
+    packed = f"x'{sid(1)[2:]}'" if kind == "sqlite" else f"'\\x{sid(1)[2:]}'"
+    await at_version(empty_url, "0001")
+    await execute(
+        empty_url,
+        "INSERT INTO accounts (id, name) VALUES (1, 'a'), (2, 'b'), (3, 'never seen')",
+        "INSERT INTO sights (account_id, seen_from, seen_until) VALUES (1, 100, 200), (1, 1000000, 2000000), (2, 7, 9)",
+        "INSERT INTO open_rooms (account_id, sid, listed_at, ended, look_again_at, why) "
+        f"VALUES (1, {packed}, 5, 6, 7, 'x')",
+    )
+    assert await upgrade(empty_url) == ("0001", VERSIONS[-1])
+    store = await open_store(empty_url, migrate=False)
+    assert await store.coverage("a") == (Seen(started_from=1910000, started_until=2000000, seen_at=2000000),)
+    assert [part.seen_at for part in await store.coverage("b")] == [9]
+    assert await store.coverage("never seen") == ()
+    room = (await store.open_rooms("a"))[sid(1)]
+    assert (room.listed_at, room.ended, room.look_again_at, room.why, room.started) == (5, 6, 7, "x", None)
+    await store.close()
 
 
 async def test_many_that_start_at_once_on_an_empty_database_all_come_up(empty_url):

@@ -6,7 +6,7 @@ import asyncio
 
 from alertd.engine.decide import Outcome
 from alertd.engine.ticks import Change
-from alertd.store import Store, digest
+from alertd.store import Store, Stored, digest
 
 
 def told(changes: list[Change]) -> list[tuple[int, int, int]]:
@@ -33,7 +33,7 @@ async def test_a_sid_of_any_shape_comes_back_as_it_was(store, settling):
     odd = ["RM" + "A" * 32, "RMshort", "", "0123456789abcde", "0123456789abcd", "x" * 300, "RM\x00\x00"]
     await store.settle([settling(room_sid=sid) for sid in odd], now=10)
     assert {change.room.room.room_sid for change in await store.changes(0, 10)} == set(odd)
-    assert set(await store.digests("production", odd)) == set(odd)
+    assert set(await store.stored("production", odd)) == set(odd)
 
 
 async def test_a_room_is_counted_once_however_often_it_settles(store, settling):
@@ -149,12 +149,12 @@ async def test_a_full_last_batch_is_followed_by_nothing(store, settling):
     assert [len(batch) async for batch in store.visible(3000, 0)] == [200]
 
 
-async def test_digests_are_those_of_rooms_that_settled_in_this_account(store, settling, sid):
+async def test_what_is_stored_of_rooms_is_what_settled_last_that_settled_in_this_account(store, settling, sid):
     await store.settle([settling(1), settling(2, account="other")], now=100)
     await store.settle([settling(1, duration_sec=9)], now=200)
-    known = await store.digests("production", [sid(1), sid(2), sid(3)])
-    assert known == {sid(1): digest(settling(1, duration_sec=9).room)}
-    assert await store.digests("nobody", [sid(1)]) == {}
+    known = await store.stored("production", [sid(1), sid(2), sid(3)])
+    assert known == {sid(1): Stored(digest(settling(1, duration_sec=9).room), known_at=200, partial=False)}
+    assert await store.stored("nobody", [sid(1)]) == {}
 
 
 async def test_a_digest_changes_with_the_summary_but_not_with_its_spelling(settling):
@@ -168,7 +168,7 @@ async def test_more_rooms_than_a_statement_takes_values_settle_in_one_go(store, 
     many = [settling(number, people=0) for number in range(2500)]
     assert await store.settle(many, now=10) == 2500
     assert await store.settle(many, now=20) == 0
-    assert len(await store.digests("production", [one.room.room_sid for one in many])) == 2500
+    assert len(await store.stored("production", [one.room.room_sid for one in many])) == 2500
 
 
 async def test_two_programs_that_settle_the_same_rooms_at_once_count_each_once(store, neighbour, settling):

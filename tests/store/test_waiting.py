@@ -1,7 +1,8 @@
-"""Rooms that are not final, and the stretches in which an account was seen."""
+"""Rooms that are not final, the stretches in which an account was seen, and which starts were listed."""
 
 from __future__ import annotations
 
+from alertd.engine.coverage import Seen
 from alertd.engine.decide import Sight
 
 
@@ -12,6 +13,13 @@ async def test_an_open_room_keeps_when_it_was_first_listed_and_takes_what_is_new
     rooms = await store.open_rooms("production")
     assert rooms[sid(1)] == open_room(1, listed_at=100, ended=450, look_again_at=560, why="processing")
     assert set(rooms) == {sid(1), sid(2)}
+
+
+async def test_an_open_room_keeps_when_it_started_and_takes_it_when_it_is_told_later(store, open_room, sid):
+    await store.note_open("production", [open_room(1), open_room(2, started=70)])
+    assert [room.started for room in (await store.open_rooms("production")).values()] == [None, 70]
+    await store.note_open("production", [open_room(1, started=60)])
+    assert (await store.open_rooms("production"))[sid(1)].started == 60
 
 
 async def test_open_rooms_are_those_of_one_account(store, open_room, sid):
@@ -73,3 +81,41 @@ async def test_a_clock_set_back_takes_no_sight_away(store):
     await store.saw("production", 500, gap=60)
     await store.saw("production", 400, gap=60)
     assert await store.sights() == (Sight(account="production", seen_from=500, seen_until=500),)
+
+
+def part(start: int, end: int, at: int | None, rooms: int = 0) -> Seen:
+    return Seen(started_from=start, started_until=end, seen_at=at, rooms=rooms)
+
+
+async def test_what_was_listed_comes_back_as_it_was_oldest_first(store):
+    known = (part(100, 200, 250, rooms=7), part(200, 300, None), part(300, 400, 401, rooms=200_000))
+    await store.cover("production", tuple(reversed(known)))
+    assert await store.coverage("production") == known
+
+
+async def test_what_was_listed_takes_the_place_of_what_was_known_before(store):
+    await store.cover("production", (part(100, 200, 250), part(200, 300, None)))
+    await store.cover("production", (part(150, 350, 350),))
+    assert await store.coverage("production") == (part(150, 350, 350),)
+    await store.cover("production", ())
+    assert await store.coverage("production") == ()
+
+
+async def test_what_was_listed_is_that_of_one_account(store):
+    await store.cover("a", (part(100, 200, 250),))
+    await store.cover("b", (part(100, 900, 950), part(900, 950, None)))
+    await store.cover("a", (part(100, 300, 350),))
+    assert await store.coverage("a") == (part(100, 300, 350),)
+    assert await store.coverage("b") == (part(100, 900, 950), part(900, 950, None))
+    assert await store.coverage("nobody") == ()
+
+
+async def test_another_program_sees_at_once_what_was_listed(store, neighbour):
+    await store.cover("production", (part(100, 200, 250),))
+    assert await neighbour.coverage("production") == (part(100, 200, 250),)
+
+
+async def test_as_many_parts_as_a_week_leaves_are_kept(store):
+    known = tuple(part(at, at + 100, at + 1000, rooms=3) for at in range(0, 30_000, 100))
+    await store.cover("production", known)
+    assert await store.coverage("production") == known

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
+from alertd.engine.coverage import Seen
 from alertd.engine.rules import Absent, Count, Rate
 from alertd.web.pages import MOST_ROWS, in_words
 
@@ -241,6 +242,18 @@ async def test_rooms_that_wait_longest_come_first_with_what_they_wait_for(
     assert "0 settled with 0 participants, 2 waiting to settle, 1 still going on." in page.text
     first, second, last = (f"RM{number:032x}" for number in (3, 2, 1))
     assert in_this_order(page.text, first, "UTC 25m no state", second, "UTC 5m", last, "still going on in progress")
+
+
+async def test_what_was_never_listed_is_said_of_each_account(read, browser, store, stored, clock):
+    now = int(clock.now())
+    await stored()
+    listed = Seen(started_from=now - 7200, started_until=now, seen_at=now)
+    await store.cover("production", (Seen(started_from=now - 90000, started_until=now - 7200, seen_at=None), listed))
+    page = await read(await browser(), "/rooms")
+    assert "production: not listed yet are rooms that started from" in page.text
+    await store.cover("production", (listed,))
+    page = await read(await browser(), "/rooms")
+    assert "production: every room that started since" in page.text
 
 
 async def test_a_flood_of_rooms_is_counted(read, browser, store, stored, make_open_room):
