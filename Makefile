@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test check venv clean
+.PHONY: demo test check bench venv clean
 
 demo: .venv/alertd.installed      ## an incident from beginning to end against the built-in simulator
 	@.venv/bin/alertd demo
@@ -17,6 +17,9 @@ check: .venv/gates.installed      ## what a change must pass besides the tests
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/hadolint Dockerfile
+
+bench: .venv/bench.installed      ## side-by-side measurements; writes benchmarks/README.md
+	.venv/bin/python -m benchmarks
 
 venv: .venv/test.installed .venv/gates.installed
 
@@ -33,6 +36,10 @@ clean:
 
 .venv/test.installed: .venv/alertd.installed
 	$(PIP) --group test
+	@touch $@
+
+.venv/bench.installed: .venv/alertd.installed
+	$(PIP) --group bench
 	@touch $@
 
 .venv/gates.installed: .venv/alertd.installed

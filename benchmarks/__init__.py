@@ -1,0 +1,1 @@
+"""Side-by-side measurements of what alertd promises to be fast and small at: `python -m benchmarks`."""
