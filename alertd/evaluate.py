@@ -120,7 +120,8 @@ class Evaluator:
         changes = await self._store.changes(after, tick)
         down_to = missing_since(windows, changes, tick)
         if down_to is not None:
-            async for batch in self._store.visible(after, down_to * MINUTE):
+            forgotten = (windows.kept_since + 1) * MINUTE
+            async for batch in self._store.visible(after, down_to * MINUTE, forgotten):
                 windows.recount(batch, down_to)
             windows.reach(down_to)
         return changes

@@ -83,7 +83,7 @@ class Look:
 
 
 class Settler:
-    """Settles an account's rooms; what it remembers between looks only saves work."""
+    """Settles an account's rooms; what it remembers between looks (`known`: summaries that are stored) saves work."""
 
     def __init__(
         self, source: Source, store: Store, clock: Clock, *, settle_timeout: int, recheck: int, readers: int
@@ -94,7 +94,7 @@ class Settler:
         self.settle_timeout = settle_timeout
         self.recheck = recheck
         self.readers = readers
-        self.known: dict[str, bytes] = {}
+        self.known: dict[str, int] = {}
         self.moved_at = clock.now()
         self.settled = 0
         self._clock = clock
@@ -143,16 +143,15 @@ class Settler:
         that one was partial: what changes for a while is read again once.
         """
         self.moved_at = self._clock.now()
-        digests = {sid: digest(room) for sid, (room, _) in final.items()}
-        unsure = [sid for sid, summary in digests.items() if self.known.get(sid) != summary]
-        stored = await self.store.stored(self.account, unsure) if unsure else {}
-        self.known |= {sid: version.digest for sid, version in stored.items()}
+        stored = await self.store.stored(self.account, list(final)) if final else {}
         wanted = {}
-        for sid in unsure:
+        for sid, (room, _) in final.items():
             version = stored.get(sid)
             if version is None:
                 wanted[sid] = False
-            elif version.digest != digests[sid] and (version.partial or not self._is_fresh(version)):
+            elif version.digest == digest(room):
+                self.known[sid] = hash(room)
+            elif version.partial or not self._is_fresh(version):
                 wanted[sid] = True
         return wanted
 
@@ -189,6 +188,8 @@ class Intake:
         for room in rooms:
             self.look.listed += 1
             known = self.waiting.get(room.room_sid)
+            if known is None and self.settler.known.get(room.room_sid) == hash(room):
+                continue
             verdict = settle(room, now, self.settler.settle_timeout, known.ended if known else None)
             if isinstance(verdict, Final):
                 final[room.room_sid] = (room, verdict)
@@ -287,7 +288,7 @@ class Intake:
             self.look.settled += settled
             settler.settled += settled
             settler.moved_at = settler.now()
-            settler.known |= {one.room.room_sid: one.digest for one in final}
+            settler.known |= {one.room.room_sid: hash(one.room) for one in final}
 
 
 def _as_open(account: str, room: Room, verdict: Open, listed_at: int) -> OpenRoom:

@@ -144,9 +144,11 @@ async def watch(asked: argparse.Namespace, daemon: Daemon, clock: FastClock, sta
     while (now := clock.now()) < start + lasts:
         await asyncio.sleep(20)
         missing = await asyncio.to_thread(daemon.metric, "alertd_coverage_missing_seconds{")
+        judged = await asyncio.to_thread(daemon.metric, "alertd_evaluated_until_timestamp_seconds")
         row = {"day": round((now - start) / DAY, 2), "mib": round(daemon.resident(), 1), "missing": missing or 0.0}
+        row["unjudged"] = round(clock.now() - judged) if judged else 0.0
         series.append(row)
-        say(f"day {row['day']}: {row['mib']} MiB, {row['missing']:.0f} s of starts missing")
+        say(", ".join(f"{name} {value:.2f}" for name, value in row.items()))
         if kills and now > kills[0]:
             kills.pop(0)
             await asyncio.to_thread(daemon.kill)

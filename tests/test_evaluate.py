@@ -181,9 +181,9 @@ async def test_an_evaluator_that_loses_every_race_does_not_read_all_rooms_again(
         def __getattr__(self, name):
             return getattr(store, name)
 
-        def visible(self, at, ended_after):
+        def visible(self, at, *ended):
             self.reads += 1
-            return store.visible(at, ended_after)
+            return store.visible(at, *ended)
 
     scene, counting = world(losing_media()), Counting()
     idle = Evaluator(counting, scene.policy, clock, lambda _, value: value)

@@ -84,6 +84,7 @@ class Windows:
         self._accounts: dict[str, _Account] = {}
         self._settled_since = 0
         self._tidied: int | None = None
+        self._reached = False
         self._fresh: list[Group] = []
         self.faults: dict[str, str] = {}
 
@@ -160,6 +161,7 @@ class Windows:
     def reach(self, down_to: int) -> None:
         """All rooms that ended after minute `down_to` have been counted (again): late ones can be judged among them."""
         self._settled_since = min(self._settled_since, down_to)
+        self._reached = True
         for population in self._populations.values():
             population.reach(down_to)
 
@@ -168,6 +170,9 @@ class Windows:
         if self._tidied is not None and minute < self._tidied + TIDY_EVERY:
             return
         self._tidied = minute
+        if self._reached:  # where late rooms came, more may follow: what was counted again for them stays for now
+            self._reached = False
+            return
         self._settled_since = max(self._settled_since, minute - self.longest)
         for name, account in list(self._accounts.items()):
             account.ended.forget(self._settled_since)

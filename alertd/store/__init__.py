@@ -156,11 +156,12 @@ class Store:
             await self._database.write(turns.close_until, upto)
         return await self._database.read(rooms.changes, after, upto)
 
-    async def visible(self, at: int, ended_after: int) -> AsyncIterator[list[SettledRoom]]:
-        """All rooms with `ended` > `ended_after` as they were known at `at`, by `ended`, in batches of at most 200."""
+    async def visible(self, at: int, ended_after: int, ended_upto: int = 2**62) -> AsyncIterator[list[SettledRoom]]:
+        """All rooms with `ended_after` < `ended` ≤ `ended_upto` as they were known at `at`, by `ended`, in batches of
+        at most 200."""
         place: rooms.Place | None = (ended_after + 1, -1)
         while place is not None:
-            batch, place = await self._database.read(rooms.visible, at, place)
+            batch, place = await self._database.read(rooms.visible, at, place, ended_upto)
             if batch:
                 yield batch
 

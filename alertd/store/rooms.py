@@ -207,10 +207,12 @@ Place: TypeAlias = tuple[int, int]
 """Where a reader of many rooms stands: `ended` and row number of the last one."""
 
 
-async def visible(connection: AsyncConnection, at: int, behind: Place) -> tuple[list[SettledRoom], Place | None]:
+async def visible(
+    connection: AsyncConnection, at: int, behind: Place, upto: int
+) -> tuple[list[SettledRoom], Place | None]:
     """The next rooms in order of `ended`, as they were known at `at`; and the place to go on from, None at the end."""
     ended, last = behind
-    further = and_(rooms.c.ended >= ended, or_(rooms.c.ended > ended, rooms.c.id > last))
+    further = and_(rooms.c.ended.between(ended, upto), or_(rooms.c.ended > ended, rooms.c.id > last))
     known = and_(rooms.c.known_at <= at, or_(rooms.c.replaced_at.is_(None), rooms.c.replaced_at > at))
     query = select(*WHOLE).where(further, known).order_by(rooms.c.ended, rooms.c.id).limit(BATCH)
     rows = await _rows(connection, query)

@@ -239,6 +239,17 @@ def test_a_room_from_before_what_is_kept_counts_only_after_reaching_back(call):
     assert group.fresh == {NOON}
 
 
+def test_what_was_counted_again_for_late_rooms_stays_while_more_of_them_may_come(call):
+    windows = counted(rule(), call(200, 0, 1))
+    windows.forget(NOON + 200, {})
+    for minute in range(210, 400, 10):
+        windows.reach(NOON - minute)
+        windows.forget(NOON + minute, {})
+        assert windows.kept_since == NOON - minute, "or all of it would have to be read again"
+    windows.forget(NOON + 400, {})
+    assert windows.kept_since == NOON + 400 - 30 - SLACK
+
+
 def test_reaching_back_counts_nothing_twice(call):
     one, rooms = rule(), [call(minute, 1, 1) for minute in range(0, 300, 7)]
     whole, windows = counted(one, *rooms), counted(one, *rooms)
