@@ -95,6 +95,7 @@ class Collector:
         self._holder = holder
         self._looked = looked
         self._settler = Settler(source, store, clock, settle_timeout=settle_timeout, recheck=recheck, readers=readers)
+        self._coverage: Coverage = ()
         self._failed: dict[Stretch, int] = {}
         self._faults_told = 0
         self.catch_up = CatchUp()
@@ -139,6 +140,8 @@ class Collector:
 
     async def _guarded(self, look: Look, *, whole: bool) -> None:
         began_at = self.common_now()
+        self._coverage = await self._store.coverage(self.account)
+        noticed: dict[str, str] = {}
         try:
             await self._look(look, whole=whole)
         except CredentialsError as error:
@@ -148,8 +151,9 @@ class Collector:
             await self._in_trouble(look, "poll", error)
         else:
             self._refused = 0
-            await self._recovered(look)
-        await self._tell_missing(look, min(began_at, self.common_now()))
+            noticed = self._noticed(look)
+        noticed |= self._missing(look, min(began_at, self.common_now()))
+        await self._tell_all(noticed)
         look.waiting = len(await self._store.open_rooms(self.account))
 
     def _slow_down(self) -> None:
@@ -163,50 +167,45 @@ class Collector:
         await self._source.server_now()  # so that the difference of the clocks is known
         now = self.common_now()
         await self._tell_lost(look, now)
-        coverage = await self._known(now)
+        self._coverage = self._spanned(now)
         waiting = await self._store.open_rooms(self.account)
-        if _latest(coverage, now) > self._gap:
+        if _latest(self._coverage, now) > self._gap:
             self._behind_since = self._clock.now()
-        self.catch_up.note(coverage, self._settler.settled, self._gap)
+        self.catch_up.note(self._coverage, self._settler.settled, self._gap)
         page_size, resting = self._source.page_size, self._resting(now)
         due = [room for room in waiting.values() if room.look_again_at <= self._settler.server_now()]
-        plan = plan_look(now, coverage, due, self._look_back, page_size, resting)
+        plan = plan_look(now, self._coverage, due, self._look_back, page_size, resting)
         async with self._settler.at_work(look, waiting) as intake:
-            coverage = await self._list_first(intake, plan.first, coverage, now)
+            await self._list_first(intake, plan.first, now)
             if not look.blind:  # what could not be read may not pass for recovery
                 await self._store.saw(self.account, began_at, self._gap)
             for room in plan.singles:
                 await self._look_again(intake, room)
             await intake.emptied()
-            for stretch in further_lists(now, coverage, plan, page_size, self._resting(now)):
-                known, coverage = coverage, await self._list_further(intake, stretch, coverage, now)
-                if not whole and self._now() - began_at >= self._every and coverage is not known:
+            for stretch in further_lists(now, self._coverage, plan, page_size, self._resting(now)):
+                done = await self._list_further(intake, stretch, now)
+                if not whole and self._now() - began_at >= self._every and done:
                     break  # but not because of one that failed: it would be the first again
 
-    async def _known(self, now: int) -> Coverage:
+    def _spanned(self, now: int) -> Coverage:
         """What has been listed, from the first start that matters on."""
-        coverage = await self._store.coverage(self.account)
-        return spanned(coverage, began(coverage, now, self._backfill), now)
+        return spanned(self._coverage, began(self._coverage, now, self._backfill), now)
 
     def _resting(self, now: int) -> list[Stretch]:
         """The stretches whose list failed so lately that they are left alone."""
         self._failed = {one: until for one, until in self._failed.items() if now < until <= now + REST}
         return list(self._failed)
 
-    async def _list_first(self, intake: Intake, stretch: Stretch, coverage: Coverage, now: int) -> Coverage:
+    async def _list_first(self, intake: Intake, stretch: Stretch, now: int) -> None:
         """The present must be listed, even if something in the past of the same call cannot be."""
         fresh = Stretch(now - FRESH, None)
-        if stretch.after < fresh.after:
-            known = await self._list_further(intake, stretch, coverage, now)
-            if known is not coverage:
-                return known
-        return await self._list(intake, fresh, coverage, now)
+        if stretch.after >= fresh.after or not await self._list_further(intake, stretch, now):
+            await self._list(intake, fresh, now)
 
-    async def _list_further(self, intake: Intake, stretch: Stretch, coverage: Coverage, now: int) -> Coverage:
-        """What can be listed later may fail for itself: the look goes on with what is older, and a later one tries this
-        in halves."""
+    async def _list_further(self, intake: Intake, stretch: Stretch, now: int) -> bool:
+        """Whether a stretch could be listed: one that cannot holds up no other, and a later look tries it in halves."""
         try:
-            return await self._list(intake, stretch, coverage, now)
+            await self._list(intake, stretch, now)
         except (CircuitOpenError, CredentialsError):
             raise
         except SourceError as error:
@@ -215,9 +214,10 @@ class Collector:
             intake.look.error = str(error)
             log.warning("list_failed", account=self.account, after=stretch.after, error=str(error))
             await self._tell("poll", str(error))
-            return coverage
+            return False
+        return True
 
-    async def _list(self, intake: Intake, stretch: Stretch, coverage: Coverage, now: int) -> Coverage:
+    async def _list(self, intake: Intake, stretch: Stretch, now: int) -> None:
         """List and settle a stretch of starts; it counts as seen when all its rooms are stored, or noted to be."""
         rooms = 0
         listed: set[str] = set()
@@ -236,10 +236,9 @@ class Collector:
             started_from=stretch.after, started_until=min(stretch.before or now, seen_at), seen_at=seen_at, rooms=rooms
         )
         if seen.started_from < seen.started_until:
-            coverage = covered(coverage, seen, now - HORIZON)
-            await self._store.cover(self.account, coverage)
-            self.catch_up.note(coverage, self._settler.settled, self._gap)
-        return coverage
+            self._coverage = covered(self._coverage, seen, now - HORIZON)
+            await self._store.cover(self.account, self._coverage)
+            self.catch_up.note(self._coverage, self._settler.settled, self._gap)
 
     async def _look_again(self, intake: Intake, known: OpenRoom) -> None:
         """A room that is open but listed no more, or too rarely, is read by itself."""
@@ -291,12 +290,12 @@ class Collector:
         log.error("look_failed", account=self.account, kind=kind, error=str(error))
         await self._tell(kind, str(error))
 
-    async def _recovered(self, look: Look) -> None:
-        """Nothing hinders looking any more; what this look noticed is told apart."""
+    def _noticed(self, look: Look) -> dict[str, str]:
+        """What troubles a look that came to its end, by kind; nothing where there is none."""
         skew = self._source.clock_skew or 0.0
         faults = self._source.faults.total()
         slow = look.given_up >= 3 and look.given_up * 10 >= look.settled
-        noticed = {
+        found = {
             "poll": look.error or (f"{look.unread} rooms could not be read" if look.blind else ""),
             "credentials": "",
             "clock": f"Twilio's clock is {skew:+.0f} s off alertd's" if abs(skew) > MOST_SKEW else "",
@@ -304,17 +303,16 @@ class Collector:
             "settling": f"{look.given_up} of {look.settled} rooms were not complete in time" if slow else "",
         }
         self._faults_told = faults
-        await self._tell_all(noticed)
+        return found
 
-    async def _overdue(self, now: int) -> list[Stretch]:
+    def _overdue(self, now: int) -> list[Stretch]:
         """The starts that are missing, but for those that the first looks have not come to yet: these nobody awaits."""
-        coverage = await self._store.coverage(self.account)
-        since = next((part.started_from for part in coverage if part.seen_at is not None), now)
-        return holes(spanned(coverage, since, now), now, self._look_back)
+        since = next((part.started_from for part in self._coverage if part.seen_at is not None), now)
+        return holes(spanned(self._coverage, since, now), now, self._look_back)
 
     async def _tell_lost(self, look: Look, now: int) -> None:
         """Say so before it is looked past: rooms that Twilio no longer keeps and that no look has read."""
-        overdue = await self._overdue(now)
+        overdue = self._overdue(now)
         if overdue and overdue[0].after < now - RETENTION:
             until = min(overdue[0].before or now, now - RETENTION)
             look.gap = f"rooms that started between {_moment(overdue[0].after):%F %T} and {_moment(until):%F %T} UTC "
@@ -322,23 +320,20 @@ class Collector:
             log.error("coverage_gap", account=self.account, after=overdue[0].after, before=until)
             await self._tell("lost", look.gap)
 
-    async def _tell_missing(self, look: Look, now: int) -> None:
-        """Say which rooms are lost, and which will be soon, whether this look came to its end or not."""
-        coverage = await self._known(now)
+    def _missing(self, look: Look, now: int) -> dict[str, str]:
+        """What is not read yet, and what of it is or soon will be lost, whether this look came to its end or not."""
+        coverage = self._spanned(now)
         missing = holes(coverage, now, self._look_back)
         look.missing = sum((one.before or now) - one.after for one in missing)
         look.missing_since = missing[0].after if missing else None
         recent = (part.between(now - self._look_back, now) for part in coverage if part.seen_at is None)
         look.unlisted = sum(part.started_until - part.started_from for part in recent if part)
-        overdue = await self._overdue(now)
-        oldest = overdue[0].after if overdue else now
+        oldest = next((one.after for one in self._overdue(now)), now)
         soon = f"rooms that started from {_moment(oldest):%F %T} UTC on are still unread; Twilio keeps them 7 days"
-        await self._tell_all(
-            {
-                "lost": look.gap or (f"{look.lost} rooms vanished before they were complete" if look.lost else ""),
-                "coverage": soon if oldest < now - NEARLY_LOST else "",
-            }
-        )
+        return {
+            "lost": look.gap or (f"{look.lost} rooms vanished before they were complete" if look.lost else ""),
+            "coverage": soon if oldest < now - NEARLY_LOST else "",
+        }
 
     async def _tell_all(self, noticed: dict[str, str]) -> None:
         for kind, message in noticed.items():
