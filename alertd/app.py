@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import platform
+import secrets
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -45,6 +46,8 @@ as long while rooms are read (Python's usual 5 ms)."""
 TRY_AGAIN = 5.0
 """Real seconds before a loop that failed as a whole goes on."""
 PRUNE_EVERY = 3600
+WATCH_EVERY = 10.0
+"""Real seconds after which an account is tried again at which another alertd looks: it may be gone."""
 
 Turn = Callable[[], Awaitable[float | None]]
 """One turn of a loop; returns the instant at which it has more to do, None if only a bell can tell."""
@@ -161,9 +164,10 @@ class App:
             task.cancel()
 
     def _look_at(self, collector: Collector, evaluate: asyncio.Event) -> Turn:
-        async def turn() -> None:
-            await collector.look()
+        async def turn() -> float | None:
+            look = await collector.look()
             evaluate.set()
+            return self.clock.now() + WATCH_EVERY * self.clock.speed if look.skipped else None
 
         return turn
 
@@ -192,10 +196,10 @@ class App:
 
     def note_look(self, look: Look) -> None:
         """Count a look; a failed one counts as made, because its failure is known."""
-        if look.skipped:
-            return
         metrics, account = self.metrics, look.account
         self.looked.add(account)
+        if look.skipped:  # another alertd does it
+            return
         metrics.looks.labels(account, "failed" if look.error else "ok").inc()
         for state, count in (
             ("settled", look.settled),
@@ -211,6 +215,12 @@ class App:
             metrics.waiting.labels(account).set(look.waiting)
             metrics.last_look.labels(account).set(self.clock.now())
             log.info("looked", account=account, listed=look.listed, settled=look.settled, waiting=look.waiting)
+
+    async def release(self) -> None:
+        """Leave the accounts to other alertd, or to the next run."""
+        with suppress(AlertdError):
+            for one in self.collectors:
+                await one.release()
 
     async def missing(self) -> str:
         """Why alertd is not ready: its database or a loop fails, or an account has not been looked at yet."""
@@ -231,6 +241,9 @@ class App:
         snapshot = await self.store.snapshot(int(self.clock.now()))
         for state in ("pending", "firing"):
             self.metrics.alerts.labels(state).set(sum(alert.state == state for alert in snapshot.alerts.values()))
+        for one in self.collectors:
+            if one.catch_up.of:
+                self.metrics.missing.labels(one.account).set(one.catch_up.left)
         self.metrics.evaluated_until.set(await self.store.evaluated_until() or 0)
 
 
@@ -262,7 +275,9 @@ async def built(loaded: Loaded, clock: Clock) -> AsyncIterator[App]:
             Evaluator(store, policy, clock, shown(config, await store.pseudonym_key()), _judged(metrics)),
             Deliverer(store, receivers, clock, holder, delivered=_delivered(metrics)),
         )
-        app.collectors = [_collector(app, account, session, holder) for account in config.accounts]
+        looker = f"{holder}/{secrets.token_hex(4)}"  # each process for itself, for two may share a configuration
+        app.collectors = [_collector(app, account, session, looker) for account in config.accounts]
+        stack.push_async_callback(app.release)
         yield app
 
 

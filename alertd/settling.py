@@ -23,6 +23,8 @@ log = structlog.get_logger()
 
 BATCH = 200
 """Rooms that are committed together at most."""
+UNREAD = "participants unread"
+"""Why a room waits that is final but for its participants."""
 GATHER = 0.2
 """Real seconds for which rooms that are read wait for others at most before they are stored."""
 REMEMBERED = 30_000
@@ -56,8 +58,9 @@ class Source(Protocol):
 class Look:
     """What one look at an account came to, in rooms.
 
-    `missing` are the seconds of starts of which rooms may have been missed so far, from `missing_since` on; `unlisted`
-    those of them that are recent and were never listed. `gap` says what no look can find any more, `error` why
+    `unread` could not be read for the first time, `still_unread` have long been so. `missing` are the seconds of starts
+    of which rooms may have been missed so far, from `missing_since` on; `unlisted` those of them that are recent and
+    were never listed. `gap` says what no look can find any more, `error` why
     something was not read.
     """
 
@@ -69,6 +72,7 @@ class Look:
     waiting: int = 0
     lost: int = 0
     unread: int = 0
+    still_unread: int = 0
     missing: int = 0
     missing_since: int | None = None
     unlisted: int = 0
@@ -145,13 +149,13 @@ class Settler:
         self.moved_at = self._clock.now()
         stored = await self.store.stored(self.account, list(final)) if final else {}
         wanted = {}
-        for sid, (room, _) in final.items():
+        for sid, (room, verdict) in final.items():
             version = stored.get(sid)
             if version is None:
                 wanted[sid] = False
             elif version.digest == digest(room):
                 self.known[sid] = hash(room)
-            elif version.partial or not self._is_fresh(version):
+            elif (version.partial and not verdict.partial) or not self._is_fresh(version):
                 wanted[sid] = True
         return wanted
 
@@ -192,7 +196,8 @@ class Intake:
                 continue
             verdict = settle(room, now, self.settler.settle_timeout, known.ended if known else None)
             if isinstance(verdict, Final):
-                final[room.room_sid] = (room, verdict)
+                if known is None or known.why != UNREAD or known.look_again_at <= now:
+                    final[room.room_sid] = (room, verdict)
             elif verdict.ended is not None:
                 await self._note(_as_open(account, room, verdict, self.settler.now()), renewed=renewed)
         wanted = await self.settler.worth_reading(final)
@@ -249,9 +254,9 @@ class Intake:
         except SourceError as error:  # a refusal too: Twilio has just listed the room, so the key itself is good
             patient = settler.server_now() < final.ended + 2 * settler.settle_timeout
             if patient or not isinstance(error, NotFoundError):
-                look.unread += 1
+                look.unread += known is None or known.why != UNREAD
                 log.warning("room_unread", account=settler.account, room_sid=room.room_sid, error=str(error))
-                again = Open(settler.server_now() + 60, "participants unread", final.ended)
+                again = Open(again_at(settler.server_now(), final.ended), UNREAD, final.ended)
                 return _as_open(settler.account, room, again, listed_at)
             people, partial = [], True  # Twilio has the room but no more its participants
             look.lost += 1
@@ -259,7 +264,7 @@ class Intake:
         return Settling(
             account=settler.account,
             room=room,
-            participants=tuple(people),
+            participants=tuple({one.participant_sid: one for one in people}.values()),  # pages may have shifted
             ended=final.ended,
             partial=partial,
             listed_at=listed_at,
@@ -302,3 +307,8 @@ def _as_open(account: str, room: Room, verdict: Open, listed_at: int) -> OpenRoo
         why=verdict.why,
         started=epoch(room.create_time),
     )
+
+
+def again_at(now: int, ended: int) -> int:
+    """When to try a room again that could not be read: the later the longer ago it ended."""
+    return now + max(60, (now - ended) // 10)

@@ -148,6 +148,9 @@ async def test_one_account_that_breaks_a_single_cycle_keeps_no_other_from_being_
         async def look(self, *, whole=False):
             raise StoreError("the database is locked")
 
+        async def release(self):
+            pass
+
     app.collectors.insert(0, Breaking())
     with pytest.raises(StoreError, match="locked"):
         await app.once()

@@ -268,7 +268,10 @@ async def test_what_twilio_dropped_while_alertd_was_down_is_said_once_and_an_acc
     assert await troubles(store, clock.now()) == set()
     clock.reading += 9 * 24 * HOUR
     gap = (await collector.look()).gap
-    assert "between 2026-03-01 11:00:00 and 2026-03-04 12:00:00 UTC were not all read before Twilio forgot them" in gap
+    assert (
+        "ended between 2026-03-02 12:00:00 and 2026-03-04 12:00:00 UTC were not all read before Twilio forgot them"
+        in gap
+    )
     assert await troubles(store, clock.now()) == {"lost"}
     clock.reading += 60
     assert not (await collector.look()).gap

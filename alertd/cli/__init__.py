@@ -53,7 +53,11 @@ def alertd() -> None:
 
 @alertd.command()
 @CONFIG
-@click.option("--once", is_flag=True, help="One complete cycle (collect, evaluate, deliver what is due), then exit.")
+@click.option(
+    "--once",
+    is_flag=True,
+    help="One complete cycle, then exit: read all that is missing (long, the first time), judge, send what is due.",
+)
 @click.option(
     "--clock",
     metavar="URL",

@@ -6,7 +6,7 @@ at which rooms started to the instant at which all of those were last listed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -17,9 +17,11 @@ RETENTION = 7 * 86400
 """How long Twilio keeps summaries, counted from a room's end."""
 HORIZON = RETENTION + LONGEST_ROOM
 """How long ago a room may have started that Twilio still keeps."""
+LAST_SHOWN = LONGEST_ROOM + 3600
+"""Seconds after its start by which a room has ended and is listed, as a rule."""
 STALE = 6 * 3600
 """Seconds without a look after which starts that may still have had rooms under way count as missing."""
-SHORTEST = 600
+SHORTEST = 60
 """Seconds of starts that are not divided further when their list fails."""
 NEARLY_LOST = RETENTION - 86400
 """The age in seconds at which what is missing had better be read: a day before Twilio forgets the first of it."""
@@ -130,7 +132,7 @@ def began(coverage: Sequence[Seen], now: int, backfill: int) -> int:
 
 def expected_rooms(coverage: Sequence[Seen], start: int, end: int) -> float:
     """How many rooms a list of [start, end) will hold, by what was listed there; where nothing was, by the mean."""
-    seen = [part for part in coverage if part.seen_at is not None]
+    seen = [part for part in coverage if part.seen_at is not None and part.rooms]
     span = sum(part.started_until - part.started_from for part in seen)
     mean = sum(part.rooms for part in seen) / span if span else 0.0
     total = 0.0
@@ -142,21 +144,31 @@ def expected_rooms(coverage: Sequence[Seen], start: int, end: int) -> float:
     return total
 
 
-def holes(coverage: Iterable[Seen], now: int, look_back: int) -> list[Stretch]:
+def holes(coverage: Iterable[Seen], now: int, look_back: int = LAST_SHOWN) -> list[Stretch]:
     """The starts of which rooms may have been missed so far, oldest first.
 
     These are starts never listed, and those last listed when their rooms could still be under way (which they can for
-    `look_back` seconds) and not again for long.
+    `look_back` seconds at most) and not again for long.
     """
     found: list[Stretch] = []
+    for part in _doubtful(coverage, now, min(look_back, LAST_SHOWN)):
+        joins = bool(found) and found[-1].before == part.started_from
+        found.append(Stretch(found.pop().after if joins else part.started_from, part.started_until))
+    return found
+
+
+def first_missed(coverage: Iterable[Seen], now: int) -> int | None:
+    """When the first of the rooms may have ended that were missed so far: until then, and 7 days more, nothing is lost.
+
+    What started before it was listed for the last time and was missed ended after that.
+    """
+    doubtful = _doubtful(coverage, now, LAST_SHOWN)
+    return min((part.started_from if part.seen_at is None else part.seen_at for part in doubtful), default=None)
+
+
+def _doubtful(coverage: Iterable[Seen], now: int, look_back: int) -> Iterator[Seen]:
     for part in coverage:
         if part.seen_at is None:
-            start = part.started_from
-        elif now - part.seen_at > STALE:
-            start = max(part.started_from, part.seen_at - look_back)
-        else:
-            continue
-        if start < part.started_until:
-            joined = found.pop().after if found and found[-1].before == start else start
-            found.append(Stretch(joined, part.started_until))
-    return found
+            yield part
+        elif now - part.seen_at > STALE and (late := part.between(part.seen_at - look_back, part.started_until)):
+            yield late

@@ -8,7 +8,7 @@ from math import ceil, inf
 
 import msgspec
 
-from alertd.engine.coverage import LONGEST_ROOM, STALE, Coverage, Seen, Stretch, expected_rooms
+from alertd.engine.coverage import LAST_SHOWN, LONGEST_ROOM, STALE, Coverage, Seen, Stretch, expected_rooms
 from alertd.engine.records import Room, epoch, spelled
 
 PAGE = 1000
@@ -249,7 +249,7 @@ def _wanted_from(view: _View, part: Seen, reached: int, *, daily: bool) -> int:
         return part.started_from
     if age < _pause(view.now - part.started_until) / 2:
         return part.started_until  # a look before this one came so far
-    since = max(part.started_from, part.seen_at - LONGEST_ROOM - 3600) if age > STALE else reached
+    since = max(part.started_from, part.seen_at - LAST_SHOWN) if age > STALE else reached
     return min(since, reached)
 
 

@@ -25,6 +25,7 @@ def upgrade() -> None:
     )
     op.execute(
         "INSERT INTO coverage (account_id, started_from, started_until, seen_at, rooms) "
-        "SELECT account_id, MAX(seen_until) - 90000, MAX(seen_until), MAX(seen_until), 0 "
-        "FROM sights GROUP BY account_id"
+        "SELECT account_id, MAX(seen_until) - 90000, MAX(seen_until), MAX(seen_until), ("
+        "SELECT COUNT(*) FROM rooms WHERE rooms.account_id = sights.account_id AND rooms.replaced_at IS NULL "
+        "AND rooms.created >= MAX(sights.seen_until) - 90000) FROM sights GROUP BY account_id"
     )
