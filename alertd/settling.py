@@ -83,7 +83,7 @@ class Look:
     @property
     def blind(self) -> bool:
         """Whether too little of what was listed could be read to call the account seen."""
-        return self.unread > max(1, self.settled)
+        return self.unread > self.settled
 
 
 class Settler:
