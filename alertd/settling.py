@@ -310,5 +310,5 @@ def _as_open(account: str, room: Room, verdict: Open, listed_at: int) -> OpenRoo
 
 
 def again_at(now: int, ended: int) -> int:
-    """When to try a room again that could not be read: the later the longer ago it ended."""
-    return now + max(60, (now - ended) // 10)
+    """When to try a room again that could not be read: the later the longer ago it ended, within an hour."""
+    return now + min(3600, max(60, (now - ended) // 10))
