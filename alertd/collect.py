@@ -118,7 +118,7 @@ class Collector:
         now, speed = self._clock.now(), self._clock.speed
         moved_at = now if self._is_watching else self._settler.moved_at
         stuck = now - max(self._behind_since, moved_at) > STUCK_AFTER * speed
-        return now - self._behind_since < CATCH_UP_WITHIN * speed and not stuck
+        return 0 <= now - self._behind_since < CATCH_UP_WITHIN * speed and not stuck
 
     @property
     def caught_up(self) -> int:
@@ -131,7 +131,7 @@ class Collector:
         What can wait is left to the next look after `every` seconds, unless this look is to see the `whole`.
         """
         look = Look(self.account)
-        if self._now() < self._not_before:
+        if self._now() < self._not_before <= self._now() + REFUSED_PAUSE:  # or the clock was set back meanwhile
             look.skipped = True
             self._behind_since = None
             return look

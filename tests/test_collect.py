@@ -199,6 +199,16 @@ async def test_a_refused_key_is_asked_about_less_and_less_often(collector, twili
     assert 6 <= twilio.asked.count("rooms") <= 12
 
 
+async def test_a_clock_set_back_after_a_refusal_keeps_nobody_waiting(collector, twilio, store, clock):
+    clock.reading += 20 * 24 * HOUR
+    twilio.broken["rooms"] = CredentialsError("401 (20003)")
+    await collector.look()
+    twilio.broken.clear()
+    clock.reading -= 20 * 24 * HOUR
+    look = await collector.look()
+    assert (look.skipped, look.error) == (False, "")
+
+
 async def test_one_room_that_is_refused_holds_up_no_other(collector, twilio, store, clock):
     for number in range(60):
         twilio.add(number + 1, ended=clock.now() - 600)

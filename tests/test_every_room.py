@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from alertd.collect import Collector
@@ -296,6 +296,8 @@ async def live_through(seed: int, steps: list[tuple[Kind, int]], folder: Path) -
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )
 @given(seed=st.integers(0, 2**32), steps=STEPS)
+# Rooms of days ago that a storm made unreadable: they were tried again ever more rarely, and too late.
+@example(seed=71, steps=[("clock", 38), ("storm", 29), ("refused", 22), ("clock", 27), ("refused", 11)])
 def test_every_room_is_counted_once_in_any_weather(seed, steps):
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(live_through(seed, steps, Path(folder)))

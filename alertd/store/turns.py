@@ -9,11 +9,14 @@ import os
 from collections.abc import Iterable
 
 import msgspec
-from sqlalchemy import Table, delete, select, update
+from sqlalchemy import Table, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alertd.store.schema import accounts, leases, progress
+
+CLOCKS_APART = 600
+"""Seconds by which the clocks of those who share a database may differ."""
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -73,12 +76,17 @@ async def _known_ids(connection: AsyncConnection, names: list[str]) -> dict[str,
 
 
 async def take_lease(connection: AsyncConnection, name: str, holder: str, now: int, seconds: int) -> bool:
-    """Whether `holder` has the lease until `now + seconds`: it was free or run out, or is its own and now longer."""
+    """Whether `holder` has the lease until `now + seconds`: it was free or run out, or is its own and now longer.
+
+    One that would last far longer than any is taken for was taken by a clock that was ahead, and is void.
+    """
     row = insert(connection, leases).values(name=name, holder=holder, held_until=now + seconds)
     taken = row.on_conflict_do_update(
         index_elements=["name"],
         set_={"holder": row.excluded.holder, "held_until": row.excluded.held_until},
-        where=(leases.c.holder == holder) | (leases.c.held_until <= now),
+        where=or_(
+            leases.c.holder == holder, leases.c.held_until <= now, leases.c.held_until > now + seconds + CLOCKS_APART
+        ),
     )
     return bool((await connection.execute(taken)).rowcount)
 

@@ -42,6 +42,12 @@ async def test_of_many_that_reach_for_a_lease_one_gets_it(store, neighbour):
     assert sum(await asyncio.gather(*reaching)) == 1
 
 
+async def test_a_lease_taken_by_a_clock_that_was_days_ahead_keeps_nobody_out(store):
+    assert await store.take_lease("look/production", "gone", now=20 * 86400, seconds=30)
+    assert await store.take_lease("look/production", "here", now=100, seconds=30)
+    assert not await store.take_lease("look/production", "third", now=100, seconds=30)
+
+
 async def test_the_pseudonym_key_is_made_once_and_kept(store, neighbour, url):
     first, second = await asyncio.gather(store.pseudonym_key(), neighbour.pseudonym_key())
     assert first == second
