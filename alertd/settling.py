@@ -140,6 +140,10 @@ class Settler:
         """Twilio's time, by its last answer: what ends of rooms are compared with."""
         return int(self._clock.now() + (self.source.clock_skew or 0.0))
 
+    def common_now(self) -> int:
+        """What is past by both clocks: whichever of them is wrong, nothing counts as seen that was not."""
+        return min(self.now(), self.server_now())
+
     async def worth_reading(self, final: dict[str, tuple[Room, Final]]) -> dict[str, bool]:
         """Those whose summary is not in the store as it is now, and whether they are there with another one.
 
