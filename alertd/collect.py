@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -10,11 +11,11 @@ from datetime import UTC, datetime
 import structlog
 
 from alertd.clock import Clock
-from alertd.engine.coverage import NEARLY_LOST, RETENTION
+from alertd.engine.coverage import NEARLY_LOST, RETENTION, Stretch
 from alertd.engine.settle import OpenRoom, further_lists, plan_look
 from alertd.errors import CredentialsError, SourceError, StoreError
 from alertd.listing import CatchUp, Listing
-from alertd.settling import UNREAD, Look, Settler, Source
+from alertd.settling import UNREAD, Intake, Look, Settler, Source
 from alertd.store import Store
 
 __all__ = ["CatchUp", "Collector", "Look", "Looked", "Source"]
@@ -172,11 +173,21 @@ class Collector:
             await listing.look_again(intake, plan.singles)
             await intake.emptied()
             further = further_lists(now, listing.coverage, plan, page_size, listing.resting(now))
-            for stretch in [*further, *listing.due(now)]:
-                done = await listing.further(intake, stretch, now)
-                await self._saw(look, self._now())
-                if not whole and self._now() - began_at >= self._every and done:
-                    break  # but not because of one that failed: it would be the first again
+            todo = deque([*further, *listing.due(now)])
+            await self._list_on(intake, todo, now, None if whole else began_at + self._every)
+
+    async def _list_on(self, intake: Intake, todo: deque[Stretch], now: int, until: int | None) -> None:
+        """The newest starts first, and from `until` on one stretch of the oldest: if every look is too short for all
+        that is due, neither the present nor the past is put off for ever. What fails does not count as a turn."""
+        had_a_turn = False
+        while todo:
+            is_late = had_a_turn and until is not None and self._now() >= until
+            stretch = todo.pop() if is_late else todo.popleft()
+            done = await self._listing.further(intake, stretch, now)
+            await self._saw(intake.look, self._now())
+            had_a_turn = had_a_turn or done
+            if is_late and done:
+                break
 
     async def _saw(self, look: Look, at: int) -> None:
         if not look.blind:  # what could not be read may not pass for recovery

@@ -111,8 +111,11 @@ async def test_a_look_leaves_to_the_next_what_can_wait_but_not_one_that_is_to_se
     collector_of, twilio, clock, lists
 ):
     lists.seconds = 25
+    now = int(clock.now())
     look = await collector_of().look()
-    assert len(asked(twilio)) == 3
+    first, second, third, last = asked(twilio)
+    assert (first[0], second[1], third[1]) == (now - FRESH, first[0], second[0]), "the newest first"
+    assert last[0] == now - 25 * HOUR, "and one of the oldest, or looks that are always too short never come so far"
     assert look.missing > 20 * HOUR
     await collector_of().look(whole=True)
     assert len(asked(twilio)) > 15
