@@ -27,7 +27,8 @@ from alertd.engine.decide import Policy
 from alertd.engine.groups import Integration
 from alertd.engine.records import Participant, Room
 from alertd.engine.routes import Route, Tree
-from alertd.engine.rules import Rate, Rule
+from alertd.engine.rules import Rate, Rule, Sample
+from alertd.engine.windows import Evidence
 from alertd.errors import NotFoundError
 from alertd.store import Store, open_store
 
@@ -288,5 +289,34 @@ def policy_of() -> Callable[..., Policy]:
         route = Route(receiver="oncall", group_by=("alertname",), group_wait=0)
         told = {"oncall": (Integration("oncall/webhook[0]"),)}
         return Policy(**({"rules": rules, "tree": Tree(route), "integrations": told} | parts))
+
+    return make
+
+
+@pytest.fixture
+def make_sample() -> Callable[..., Sample]:
+    """Makes what a rate saw, 12 of 118 participants, until keywords say otherwise."""
+    seen = {"value": 12 / 118, "limit": 0.05, "matched": 12, "total": 118, "rooms": 40, "rooms_affected": 7}
+    rest = {"identities": 11, "window": 3600, "position": 0, "lower": 0.061, "upper": 0.163, "settled_share": 0.958}
+    return lambda **changes: Sample(**(seen | rest | changes))
+
+
+@pytest.fixture
+def make_evidence() -> Callable[..., Evidence]:
+    """Makes a participant who lost media: the one with this number, a minute before the one with the number before."""
+
+    def make(place: int = 0, **changes: Any) -> Evidence:
+        known = {
+            "ended": 1_772_453_280 - 60 * place,
+            "participant_sid": f"PA{place:032x}",
+            "room_sid": f"RM{place:032x}",
+            "end_reason": "media_connection_failed_or_media_activity_ceased",
+            "error_code": 53405,
+            "error_url": "https://www.twilio.com/docs/api/errors/53405",
+            "sdk": "twilio-video.js 2.28.1",
+            "media_region": "au1",
+            "edge_location": "sydney",
+        }
+        return Evidence(**(known | changes))
 
     return make

@@ -12,75 +12,60 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from alertd.engine.groups import Notification, NotifiedAlert
-from alertd.engine.rules import Sample
-from alertd.engine.windows import Evidence
 
 NOON = 1772453280  # 2026-03-02 12:08 UTC
 URL = "http://alertd.example.com:9095"
 HOSTILE = "<!channel> <@U1> @here `*_~ {{ 7*7 }} <script>alert(1)</script>\r\nBcc: all@example.com\x1b[31m\u202e"
 
 
-def sample(**changes: Any) -> Sample:
-    seen = {"value": 12 / 118, "limit": 0.05, "matched": 12, "total": 118, "rooms": 40, "rooms_affected": 7}
-    rest = {"identities": 11, "window": 3600, "position": 0, "lower": 0.061, "upper": 0.163, "settled_share": 0.958}
-    return Sample(**{**seen, **rest, **changes})
+@pytest.fixture
+def make_alert(make_sample, make_evidence) -> Callable[..., NotifiedAlert]:
+    def make(region: str = "au1", **changes: Any) -> NotifiedAlert:
+        labels = {
+            "alertname": "MediaConnectionFailing",
+            "account": "production",
+            "media_region": region,
+            "severity": "page",
+        }
+        known = {
+            "fingerprint": f"{sum(region.encode()):016x}",
+            "status": "firing",
+            "labels": labels,
+            "annotations": {
+                "summary": f"10.2 % of calls in {region} lost their media connection",
+                "description": "People are cut off from audio and video. Look at Twilio's status page first.",
+                "runbook_url": "https://runbooks.example.com/media?x=1&y=2",
+            },
+            "starts_at": NOON - 1500,
+            "reason": "12 of 118 participants in 1h, at least 6.1 % beyond chance, limit 5 %",
+            "sample": make_sample(),
+            "evidence": tuple(make_evidence(place) for place in range(6)),
+            "first_seen": NOON - 1800,
+            "last_seen": NOON - 300,
+        }
+        return NotifiedAlert(**{**known, **changes})
+
+    return make
 
 
-def evidence(place: int = 0, **changes: Any) -> Evidence:
-    known = {
-        "ended": NOON - 60 * place,
-        "participant_sid": f"PA{place:032x}",
-        "room_sid": f"RM{place:032x}",
-        "end_reason": "media_connection_failed_or_media_activity_ceased",
-        "error_code": 53405,
-        "error_url": "https://www.twilio.com/docs/api/errors/53405",
-        "sdk": "twilio-video.js 2.28.1",
-        "media_region": "au1",
-        "edge_location": "sydney",
-    }
-    return Evidence(**{**known, **changes})
+@pytest.fixture
+def make_notification(make_alert) -> Callable[..., Notification]:
+    def make(*alerts: NotifiedAlert, **changes: Any) -> Notification:
+        told = alerts or (make_alert(),)
+        known = {
+            "id": "msg_0123456789abcdef0123456789",
+            "at": NOON,
+            "group_key": '{}:{alertname="MediaConnectionFailing", account="production"}',
+            "receiver": "oncall",
+            "integration": "oncall/slack[0]",
+            "reason": "first notification",
+            "status": "firing" if any(one.status == "firing" for one in told) else "resolved",
+            "group_labels": {"alertname": "MediaConnectionFailing", "account": "production"},
+            "alerts": told,
+        }
+        return Notification(**{**known, **changes})
 
-
-def alert(region: str = "au1", **changes: Any) -> NotifiedAlert:
-    labels = {
-        "alertname": "MediaConnectionFailing",
-        "account": "production",
-        "media_region": region,
-        "severity": "page",
-    }
-    known = {
-        "fingerprint": f"{sum(region.encode()):016x}",
-        "status": "firing",
-        "labels": labels,
-        "annotations": {
-            "summary": f"10.2 % of calls in {region} lost their media connection",
-            "description": "People are cut off from audio and video. Look at Twilio's status page first.",
-            "runbook_url": "https://runbooks.example.com/media?x=1&y=2",
-        },
-        "starts_at": NOON - 1500,
-        "reason": "12 of 118 participants in 1h, at least 6.1 % beyond chance, limit 5 %",
-        "sample": sample(),
-        "evidence": tuple(evidence(place) for place in range(6)),
-        "first_seen": NOON - 1800,
-        "last_seen": NOON - 300,
-    }
-    return NotifiedAlert(**{**known, **changes})
-
-
-def notification(*alerts: NotifiedAlert, **changes: Any) -> Notification:
-    told = alerts or (alert(),)
-    known = {
-        "id": "msg_0123456789abcdef0123456789",
-        "at": NOON,
-        "group_key": '{}:{alertname="MediaConnectionFailing", account="production"}',
-        "receiver": "oncall",
-        "integration": "oncall/slack[0]",
-        "reason": "first notification",
-        "status": "firing" if any(one.status == "firing" for one in told) else "resolved",
-        "group_labels": {"alertname": "MediaConnectionFailing", "account": "production"},
-        "alerts": told,
-    }
-    return Notification(**{**known, **changes})
+    return make
 
 
 @pytest.fixture
@@ -94,37 +79,19 @@ def url() -> str:
 
 
 @pytest.fixture
-def make_sample() -> Callable[..., Sample]:
-    return sample
+def resolved_alert(make_alert) -> NotifiedAlert:
+    return make_alert(status="resolved", ends_at=NOON + 2820, reason="not elevated for 15m")
 
 
 @pytest.fixture
-def make_evidence() -> Callable[..., Evidence]:
-    return evidence
+def late_alert(make_alert) -> NotifiedAlert:
+    return make_alert(
+        status="resolved", late=True, starts_at=NOON - 7200, ends_at=NOON - 4800, reason="held while down"
+    )
 
 
 @pytest.fixture
-def make_alert() -> Callable[..., NotifiedAlert]:
-    return alert
-
-
-@pytest.fixture
-def make_notification() -> Callable[..., Notification]:
-    return notification
-
-
-@pytest.fixture
-def resolved_alert() -> NotifiedAlert:
-    return alert(status="resolved", ends_at=NOON + 2820, reason="not elevated for 15m")
-
-
-@pytest.fixture
-def late_alert() -> NotifiedAlert:
-    return alert(status="resolved", late=True, starts_at=NOON - 7200, ends_at=NOON - 4800, reason="held while down")
-
-
-@pytest.fixture
-def hostile() -> Notification:
+def hostile(make_alert, make_evidence, make_notification) -> Notification:
     """Every text that a stranger can choose calls everybody, injects a header, scripts, and turns the terminal."""
     labels = {"alertname": HOSTILE, "account": HOSTILE, "room": "`" + HOSTILE * 20, "lone": "\ud800"}
     annotations = {
@@ -133,12 +100,12 @@ def hostile() -> Notification:
         "runbook_url": "javascript:alert(1)",
         HOSTILE: HOSTILE,
     }
-    clue = evidence(
+    clue = make_evidence(
         room_sid=HOSTILE, participant_sid=HOSTILE, end_reason=HOSTILE, sdk=HOSTILE, media_region=HOSTILE,
         room_name=HOSTILE, identity=HOSTILE, error_url="https://example.com/|<!channel>",
     )  # fmt: skip
-    one = alert(labels=labels, annotations=annotations, evidence=(clue,) * 5, reason=HOSTILE)
-    return notification(one, group_key=HOSTILE, group_labels=labels, receiver=HOSTILE)
+    one = make_alert(labels=labels, annotations=annotations, evidence=(clue,) * 5, reason=HOSTILE)
+    return make_notification(one, group_key=HOSTILE, group_labels=labels, receiver=HOSTILE)
 
 
 class Endpoint:

@@ -13,9 +13,7 @@ from aiohttp.test_utils import TestClient
 from alertd.engine.alerts import Alert
 from alertd.engine.decide import Event, Outcome
 from alertd.engine.groups import Notification, NotifiedAlert
-from alertd.engine.rules import Sample
 from alertd.engine.settle import OpenRoom
-from alertd.engine.windows import Evidence
 from alertd.web import build_web
 from alertd.web.metrics import Metrics
 from alertd.web.pages import Pages
@@ -62,50 +60,36 @@ async def _read(client, path: str, status: int = 200) -> Page:
     return Page(await answer.text())
 
 
-def _sample(**changes: Any) -> Sample:
-    seen = {"value": 12 / 118, "limit": 0.05, "matched": 12, "total": 118, "rooms": 40, "rooms_affected": 7}
-    rest = {"identities": 11, "window": 3600, "position": 300, "lower": 0.061, "upper": 0.163, "settled_share": 0.958}
-    return Sample(**{**seen, **rest, **changes})
+@pytest.fixture
+def make_alert(make_sample, make_evidence) -> Callable[..., Alert]:
+    """Makes a firing alert, until keywords say otherwise."""
 
+    def make(name: str = "MediaLost", **changes: Any) -> Alert:
+        known = {
+            "fingerprint": f"{sum(name.encode()):016x}",
+            "rule": "MediaLost",
+            "labels": {"alertname": name, "account": "production", "media_region": "au1", "severity": "page"},
+            "annotations": {
+                "summary": "10.2 % of calls in au1 lost their media connection",
+                "description": "People are cut off.",
+                "runbook_url": "https://runbooks.example.com/media?x=1&y=2",
+            },
+            "state": "firing",
+            "active_at": NOON - 1500,
+            "starts_at": NOON - 1500,
+            "sample": make_sample(position=300),
+            "evidence": tuple(
+                make_evidence(place, ended=NOON - 600 - 60 * place, account="production", room_name="anon-1c4f31f6e0")
+                for place in range(3)
+            ),
+            "first_seen": NOON - 1800,
+            "last_seen": NOON - 600,
+            "reason": "10.2 % of 118 participants match (at least 6.1 %) within 1h, limit 5 %",
+            "changed_at": NOON - 1500,
+        }
+        return Alert(**{**known, **changes})
 
-def _evidence(place: int = 0, **changes: Any) -> Evidence:
-    known = {
-        "ended": NOON - 600 - 60 * place,
-        "participant_sid": f"PA{place:032x}",
-        "room_sid": f"RM{place:032x}",
-        "account": "production",
-        "end_reason": "media_connection_failed_or_media_activity_ceased",
-        "error_code": 53405,
-        "error_url": "https://www.twilio.com/docs/api/errors/53405",
-        "sdk": "twilio-video.js 2.28.1",
-        "media_region": "au1",
-        "edge_location": "sydney",
-        "room_name": "anon-1c4f31f6e0",
-    }
-    return Evidence(**{**known, **changes})
-
-
-def _alert(name: str = "MediaLost", **changes: Any) -> Alert:
-    known = {
-        "fingerprint": f"{sum(name.encode()):016x}",
-        "rule": "MediaLost",
-        "labels": {"alertname": name, "account": "production", "media_region": "au1", "severity": "page"},
-        "annotations": {
-            "summary": "10.2 % of calls in au1 lost their media connection",
-            "description": "People are cut off.",
-            "runbook_url": "https://runbooks.example.com/media?x=1&y=2",
-        },
-        "state": "firing",
-        "active_at": NOON - 1500,
-        "starts_at": NOON - 1500,
-        "sample": _sample(),
-        "evidence": tuple(_evidence(place) for place in range(3)),
-        "first_seen": NOON - 1800,
-        "last_seen": NOON - 600,
-        "reason": "10.2 % of 118 participants match (at least 6.1 %) within 1h, limit 5 %",
-        "changed_at": NOON - 1500,
-    }
-    return Alert(**{**known, **changes})
+    return make
 
 
 def _event(alert: Alert, event: str, at: int, **changes: Any) -> Event:
@@ -134,22 +118,6 @@ def _notification(number: int = 1, **changes: Any) -> Notification:
 def _open_room(number: int, **changes: Any) -> OpenRoom:
     known = {"account": "production", "room_sid": f"RM{number:032x}", "listed_at": NOON - 900, "ended": NOON - 720}
     return OpenRoom(**{**known, "look_again_at": NOON + 60, "why": "in_progress", **changes})
-
-
-@pytest.fixture
-def make_sample() -> Callable[..., Sample]:
-    return _sample
-
-
-@pytest.fixture
-def make_evidence() -> Callable[..., Evidence]:
-    return _evidence
-
-
-@pytest.fixture
-def make_alert() -> Callable[..., Alert]:
-    """Makes a firing alert, until keywords say otherwise."""
-    return _alert
 
 
 @pytest.fixture
