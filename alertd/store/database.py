@@ -91,10 +91,12 @@ def _sqlite(url: URL) -> Database:
     path = sqlite_path(url)
     _make_private(path)
     timeout = _timeout(url)
-    writer = _sqlite_engine(
-        path, timeout, "BEGIN IMMEDIATE", pool_size=1, pragmas=("journal_mode = WAL", "foreign_keys = ON")
-    )
-    reader = _sqlite_engine(path, timeout, "BEGIN", pool_size=4, pragmas=("query_only = ON",))
+    # Each connection fills a cache of its own (in KiB): the writer's pays, since new rooms fall anywhere in the indexes;
+    # readers look at the newest rows, which the operating system holds anyway.
+    writing = ("journal_mode = WAL", "foreign_keys = ON", "cache_size = -8000")
+    reading = ("query_only = ON", "cache_size = -2000")
+    writer = _sqlite_engine(path, timeout, "BEGIN IMMEDIATE", pool_size=1, pragmas=writing)
+    reader = _sqlite_engine(path, timeout, "BEGIN", pool_size=4, pragmas=reading)
     return Database(f"the database {path}", writer, reader)
 
 
@@ -132,7 +134,7 @@ def _sqlite_engine(path: Path, timeout: float, begin: str, pool_size: int, pragm
         cursor = connection.cursor()
         # NORMAL: a crash of the program loses nothing; a power cut may undo the newest transactions, each as a whole,
         # and what they held is polled and decided again.
-        for pragma in (*pragmas, "synchronous = NORMAL", "cache_size = -16000", "journal_size_limit = 67108864"):
+        for pragma in (*pragmas, "synchronous = NORMAL", "journal_size_limit = 67108864"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
