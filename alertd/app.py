@@ -23,12 +23,12 @@ from alertd.config import Config, Loaded
 from alertd.config.tables import Account
 from alertd.deliver import Attempt, Deliverer
 from alertd.engine.counting import Show
-from alertd.engine.decide import BLIND_AFTER, Outcome, Policy
+from alertd.engine.decide import BLIND_AFTER, Outcome, Policy, Snapshot
 from alertd.engine.fields import Field
 from alertd.engine.groups import Integration
 from alertd.engine.routes import Tree
 from alertd.errors import AlertdError
-from alertd.evaluate import Evaluator
+from alertd.evaluate import Evaluator, Judged
 from alertd.insights.client import InsightsClient, open_session
 from alertd.receivers import Receiver, build
 from alertd.store import Store, open_store
@@ -344,8 +344,8 @@ def shown(config: Config, key: bytes) -> Show:
     return show
 
 
-def _judged(metrics: Metrics) -> Callable[[Outcome], None]:
-    def judged(outcome: Outcome) -> None:
+def _judged(metrics: Metrics) -> Judged:
+    def judged(_at: int, outcome: Outcome, _after: Snapshot) -> None:
         metrics.decisions.inc()
         for rule in outcome.errors:
             metrics.rule_failures.labels(rule).inc()

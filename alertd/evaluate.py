@@ -2,36 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
+from typing import Protocol
 
 import structlog
 
 from alertd.clock import Clock
 from alertd.engine.counting import Show, Windows
 from alertd.engine.decide import Outcome, Policy, Snapshot
+from alertd.engine.records import SettledRoom
 from alertd.engine.ticks import Change, missing_since, next_tick, step, still_needed
 from alertd.engine.windows import MINUTE
 from alertd.errors import StoreError
-from alertd.store import Store
 
 log = structlog.get_logger()
 
 MOST_AHEAD = 300
 """Seconds by which what is decided may be ahead of the clock before that is an error."""
-Judged = Callable[[Outcome], None]
+Judged = Callable[[int, Outcome, Snapshot], None]
+"""Is told of each decision: its instant, what it changed, and what stands after it."""
+
+
+class Ledger(Protocol):
+    """Where rooms come from and decisions go; see store.Store for meaning and errors. Replays bring their own."""
+
+    async def evaluated_until(self) -> int | None:
+        """Up to when decisions are committed."""
+
+    async def snapshot(self, at: int) -> Snapshot:
+        """All that a decision at `at` looks at."""
+
+    async def next_change(self, after: int) -> int | None:
+        """The first instant later than `after` at which `changes` has something."""
+
+    async def changes(self, after: int, upto: int) -> list[Change]:
+        """What became known or ceased to hold in `after` < instant ≤ `upto`, in order."""
+
+    def visible(self, at: int, ended_after: int, ended_upto: int = 2**62) -> AsyncIterator[list[SettledRoom]]:
+        """The rooms with `ended_after` < `ended` ≤ `ended_upto` as they were known at `at`, by `ended`, in batches."""
+
+    async def commit(self, outcome: Outcome, *, expected: int | None, until: int) -> bool:
+        """Write what a decision changed; False if another one came first."""
+
+    async def trouble(self, kind: str, subject: str, message: str, now: int) -> None:
+        """Note what cannot be done."""
+
+    async def clear_trouble(self, kind: str, subject: str, now: int) -> None:
+        """It can be done again."""
 
 
 class Evaluator:
-    """Keeps the windows, a cache of the store's rooms, and brings the store's alerts up to the present."""
+    """Keeps the windows, a cache of the ledger's rooms, and brings the ledger's alerts up to the present."""
 
     def __init__(
         self,
-        store: Store,
+        store: Ledger,
         policy: Policy,
         clock: Clock,
         show: Show,
-        judged: Judged = lambda _: None,
+        judged: Judged = lambda _at, _outcome, _after: None,
     ) -> None:
         self._store = store
         self._policy = policy
@@ -146,7 +176,7 @@ class Evaluator:
             lasting = trouble.kind == "rule" and trouble.until is None
             if lasting and trouble.subject not in outcome.errors:
                 await self._store.clear_trouble("rule", trouble.subject, tick)
-        self._judged(outcome)
+        self._judged(tick, outcome, snapshot)
 
 
 def _clock_time(seconds: int) -> str:

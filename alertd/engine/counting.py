@@ -15,7 +15,9 @@ from alertd.engine.rules import Absent, Rule
 from alertd.engine.windows import MINUTE, NOBODY, Evidence, Match, Series, Totals
 
 TIDY_EVERY = 10
-"""Minutes between forgettings: rooms that come very late come in numbers, and what was counted again serves all."""
+"""Minutes between forgettings."""
+REACHED_FOR = 360
+"""Minutes for which what was counted again is kept: where one room came very late more will, for hours."""
 SHOWN = 5
 """Participants of one room that one group keeps as evidence."""
 LABEL_LIMIT = 256
@@ -85,6 +87,7 @@ class Windows:
         self._settled_since = 0
         self._tidied: int | None = None
         self._reached = False
+        self._kept_until = 0
         self._fresh: list[Group] = []
         self.faults: dict[str, str] = {}
 
@@ -170,8 +173,9 @@ class Windows:
         if self._tidied is not None and minute < self._tidied + TIDY_EVERY:
             return
         self._tidied = minute
-        if self._reached:  # where late rooms came, more may follow: what was counted again for them stays for now
-            self._reached = False
+        if self._reached:
+            self._reached, self._kept_until = False, minute + REACHED_FOR
+        if minute < self._kept_until:
             return
         self._settled_since = max(self._settled_since, minute - self.longest)
         for name, account in list(self._accounts.items()):

@@ -91,8 +91,8 @@ def _sqlite(url: URL) -> Database:
     path = sqlite_path(url)
     _make_private(path)
     timeout = _timeout(url)
-    # Each connection fills a cache of its own (in KiB): the writer's pays, since new rooms fall anywhere in the indexes;
-    # readers look at the newest rows, which the operating system holds anyway.
+    # Each connection fills a cache of its own (in KiB): the writer's pays, since new rooms fall anywhere in the
+    # indexes; readers look at the newest rows, which the operating system holds anyway.
     writing = ("journal_mode = WAL", "foreign_keys = ON", "cache_size = -8000")
     reading = ("query_only = ON", "cache_size = -2000")
     writer = _sqlite_engine(path, timeout, "BEGIN IMMEDIATE", pool_size=1, pragmas=writing)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alertd.engine.conditions import parse_condition
-from alertd.engine.counting import EVERY_RULE, SLACK, Windows
+from alertd.engine.counting import EVERY_RULE, REACHED_FOR, SLACK, Windows
 from alertd.engine.rules import Absent, Count, Rate, Rule
 from alertd.engine.windows import NOTHING
 
@@ -246,8 +246,10 @@ def test_what_was_counted_again_for_late_rooms_stays_while_more_of_them_may_come
         windows.reach(NOON - minute)
         windows.forget(NOON + minute, {})
         assert windows.kept_since == NOON - minute, "or all of it would have to be read again"
-    windows.forget(NOON + 400, {})
-    assert windows.kept_since == NOON + 400 - 30 - SLACK
+    windows.forget(NOON + 390 + REACHED_FOR - 10, {})
+    assert windows.kept_since == NOON - 390, "hours later still: outages end bit by bit"
+    windows.forget(NOON + 400 + REACHED_FOR, {})
+    assert windows.kept_since == NOON + 400 + REACHED_FOR - 30 - SLACK
 
 
 def test_reaching_back_counts_nothing_twice(call):
