@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+import msgspec
 import structlog
 
 from alertd.clock import Clock
-from alertd.engine.counting import Show, Windows
+from alertd.engine.counting import Counted, Show, Windows
 from alertd.engine.decide import Outcome, Policy, Snapshot
+from alertd.engine.explain import Explanation, explain
+from alertd.engine.questions import Question
 from alertd.engine.records import SettledRoom
 from alertd.engine.ticks import Change, missing_since, next_tick, step, still_needed
 from alertd.engine.windows import MINUTE
@@ -20,6 +23,12 @@ log = structlog.get_logger()
 
 MOST_AHEAD = 300
 """Seconds by which what is decided may be ahead of the clock before that is an error."""
+MOST_EXPLAINED = 50
+"""Alerts that are explained at one instant; where more begin at once it is the fleet's trouble anyway."""
+KEEP_EVERY = 600
+"""Seconds after which what is counted is kept again."""
+MOST_UNWRITTEN = 3600
+"""Seconds of decisions that changed nothing and need not be written down: they would come out the same again."""
 Judged = Callable[[int, Outcome, Snapshot], None]
 """Is told of each decision: its instant, what it changed, and what stands after it."""
 
@@ -52,6 +61,24 @@ class Ledger(Protocol):
         """It can be done again."""
 
 
+class Keeper(Protocol):
+    """Keeps what was counted from one run to the next, so that no start need count weeks of rooms; as store.Store."""
+
+    async def kept_counted(self, moment: int) -> tuple[int, Counted] | None:
+        """What was kept last, with its instant."""
+
+    async def keep_counted(self, at: int, counted: Counted) -> None:
+        """Keep this in place of what was kept before."""
+
+
+class _Adopted(NamedTuple):
+    """A policy that waits for the next turn, with the windows of its new rules as they stood at an instant."""
+
+    policy: Policy
+    fresh: Windows | None
+    at: int
+
+
 class Evaluator:
     """Keeps the windows, a cache of the ledger's rooms, and brings the ledger's alerts up to the present."""
 
@@ -62,12 +89,18 @@ class Evaluator:
         clock: Clock,
         show: Show,
         judged: Judged = lambda _at, _outcome, _after: None,
+        *,
+        keeper: Keeper | None = None,
     ) -> None:
         self._store = store
         self._policy = policy
         self._clock = clock
         self._show = show
         self._judged = judged
+        self._keeper = keeper
+        self._adopted: _Adopted | None = None
+        self._kept_at = 0
+        self._trusted = True
         self._began: int | None = None
         self._windows: Windows | None = None
         self._counted_until: int | None = None
@@ -95,23 +128,38 @@ class Evaluator:
                 "before that time comes"
             )
         snapshot = await self._store.snapshot(now)
-        windows = await self._windows_at(until or 0, still_needed(snapshot))
+        needed = still_needed(snapshot)
+        await self._take_up(needed)
+        windows = await self._windows_at(until or 0, needed)
+        await self._store.changes(now, now)  # closes all of it at once: what settles from now on is for the next turn
         done = now - 1 if until is None else until  # the first decision of all is about the present
         while True:
-            tick = next_tick(done, now, await self._store.next_change(until or 0), _next_flush(snapshot))
+            known = None if until is None else done
+            tick = next_tick(done, now, await self._store.next_change(known or 0), _next_flush(snapshot))
             if tick is None:
-                await self._tell_unseen(snapshot, now)
-                return min((done // MINUTE + 1) * MINUTE, _next_flush(snapshot) or now + MINUTE)
-            if until is None:
+                break
+            if known is None:
                 changes = await self._first_changes(windows, tick)
             else:
-                changes = await self._changes(windows, until, tick)
+                changes = await self._changes(windows, known, tick)
             outcome, snapshot = step(tick, self._policy, windows, snapshot, changes)
+            if outcome.questions:
+                answers = await self._answers(outcome.questions, tick)
+                snapshot = msgspec.structs.replace(snapshot, explained=answers)
+                outcome, snapshot = step(tick, self._policy, windows, snapshot, ())
             self._counted_until = tick
-            if not await self._store.commit(outcome, expected=until, until=tick):
-                return now  # another alertd was faster: begin again from what it wrote
+            if until is None or not outcome.is_empty or tick - until > MOST_UNWRITTEN:
+                if not await self._store.commit(outcome, expected=until, until=tick):
+                    return now  # another alertd was faster: begin again from what it wrote
+                until = tick
             await self._report(outcome, snapshot, tick)
-            done = until = tick
+            done = tick
+        if until is not None and until < done and not await self._store.commit(Outcome(), expected=until, until=done):
+            return now
+        await self._tell_unseen(snapshot, now)
+        if done - self._kept_at >= KEEP_EVERY:
+            await self.keep()
+        return min((done // MINUTE + 1) * MINUTE, _next_flush(snapshot) or now + MINUTE)
 
     async def _windows_at(self, moment: int, needed: dict[str, int]) -> Windows:
         """The windows as they stood at `moment`: those at hand, brought up to it if another alertd decided since."""
@@ -119,23 +167,79 @@ class Evaluator:
         if windows is None or counted is None or counted > moment:
             windows = await self._rebuilt(moment, needed)
         elif counted < moment:
-            changes = await self._changes(windows, counted, moment)
-            for change in changes:
-                windows.fold(change.room, change.sign)
-            windows.begin()
-            windows.forget(moment // MINUTE, needed)
+            await self._bring_up(windows, counted, moment, needed)
         self._windows, self._counted_until = windows, moment
         return windows
 
     async def _rebuilt(self, moment: int, needed: dict[str, int]) -> Windows:
+        """Windows of all rules as they stood at `moment`: as far as they go those that were kept, else from rows."""
         windows = Windows(self._policy.rules, self._show)
-        since = min([moment // MINUTE - windows.longest, *needed.values()])
+        kept = await self._keeper.kept_counted(moment) if self._keeper and self._trusted else None
+        self._trusted = False  # until there is another: if what was kept is what fails, it must not do so again
+        if kept is None:
+            return await self._read(windows, moment, needed)
+        at, counted = kept
+        lacking = windows.lacking(counted)
+        fresh = [(await self._read(Windows(lacking, self._show), at, needed)).counted()] if lacking else []
+        windows.take_over(*fresh, counted)
+        await self._bring_up(windows, at, moment, needed)
+        return windows
+
+    async def _read(self, windows: Windows, moment: int, needed: dict[str, int]) -> Windows:
+        """Count what the windows look back to at `moment`."""
+        windows.begin_at(moment // MINUTE, needed.values())
+        since = min([moment // MINUTE - windows.horizon, *needed.values()])
         async for batch in self._store.visible(moment, since * MINUTE):
             for settled in batch:
                 windows.fold(settled)
         windows.begin()
         windows.forget(moment // MINUTE, needed)
         return windows
+
+    async def _bring_up(self, windows: Windows, counted: int, moment: int, needed: dict[str, int]) -> None:
+        """Count what became known from one instant to another, without deciding in between."""
+        for change in await self._changes(windows, counted, moment):
+            windows.fold(change.room, change.sign)
+        windows.begin()
+        windows.forget(moment // MINUTE, needed)
+
+    async def keep(self) -> None:
+        """Keep what is counted for the next start."""
+        if self._keeper is not None and self._windows is not None and self._counted_until is not None:
+            await self._keeper.keep_counted(self._counted_until, self._windows.counted())
+            self._kept_at, self._trusted = self._counted_until, True
+
+    async def adopt(self, policy: Policy) -> None:
+        """Decide by another policy from the next turn on; until its new rules have been counted, by the old one.
+
+        Rules that count the same as before go on with their windows. StoreError if the rooms cannot be read.
+        """
+        moment, before = await self._store.evaluated_until(), self._windows
+        whole = Windows(policy.rules, self._show)
+        lacking = whole.lacking(before.counted()) if before else []
+        fresh = None
+        if moment is not None and lacking:
+            fresh = await self._read(Windows(lacking, self._show), moment, {})
+        self._adopted = _Adopted(policy, fresh, moment or 0)
+
+    async def _take_up(self, needed: dict[str, int]) -> None:
+        """Change over to an adopted policy, between two turns."""
+        adopted, self._adopted = self._adopted, None
+        if adopted is None:
+            return
+        before, counted = self._windows, self._counted_until
+        self._policy, self._windows = adopted.policy, None
+        windows = Windows(adopted.policy.rules, self._show)
+        if before is None or counted is None or counted < adopted.at:
+            return  # all is read anew
+        sources = [before.counted()]
+        if adopted.fresh is not None:
+            await self._bring_up(adopted.fresh, adopted.at, counted, needed)
+            sources.insert(0, adopted.fresh.counted())
+        elif windows.lacking(sources[0]):
+            return
+        windows.take_over(*sources)
+        self._windows = windows
 
     async def _first_changes(self, windows: Windows, tick: int) -> list[Change]:
         """At the first decision everything is news, perhaps rooms of a week: most are counted batch by batch."""
@@ -155,6 +259,29 @@ class Evaluator:
                 windows.recount(batch, down_to)
             windows.reach(down_to)
         return changes
+
+    async def _answers(self, questions: Iterable[Question], tick: int) -> dict[str, Explanation | None]:
+        """Where the matches of alerts come from, as known at the tick; alerts of one window share its rooms."""
+        read: dict[tuple[tuple[int, int], ...], list[SettledRoom]] = {}
+        answers: dict[str, Explanation | None] = {}
+        for number, asked in enumerate(questions):
+            if number >= MOST_EXPLAINED:
+                answers[asked.fingerprint] = None
+                continue
+            window = ((asked.after, asked.upto),)
+            for stretches in (window, asked.before):
+                if stretches not in read:
+                    read[stretches] = await self._rooms(stretches, tick)
+            answers[asked.fingerprint] = explain(asked.rule, asked.labels, read[window], read[asked.before], self._show)
+        return answers
+
+    async def _rooms(self, stretches: Iterable[tuple[int, int]], tick: int) -> list[SettledRoom]:
+        """The rooms that ended in stretches of minutes, as known at the tick."""
+        found: list[SettledRoom] = []
+        for after, upto in stretches:
+            async for batch in self._store.visible(tick, (after + 1) * MINUTE - 1, (upto + 1) * MINUTE - 1):
+                found += batch
+        return found
 
     async def _tell_unseen(self, snapshot: Snapshot, now: int) -> None:
         """Say which accounts have not been seen for long, whatever it is that keeps looks from ending or beginning."""

@@ -13,6 +13,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
+
 from alertd.config import load
 from alertd.engine.counting import Windows
 from alertd.engine.decide import Policy, Snapshot
@@ -146,7 +148,10 @@ def _decided(judged: tuple[Rule, ...], settled: list[list[SettledRoom]]) -> floa
     began = time.perf_counter()
     for part in settled:
         now = (part[-1].ended // 60 + 1) * 60
-        _, snapshot = step(now, policy, windows, snapshot, [Change(now, one, 1) for one in part])
+        outcome, snapshot = step(now, policy, windows, snapshot, [Change(now, one, 1) for one in part])
+        if outcome.questions:  # they are put to the store, which has no part in this
+            answers = dict.fromkeys((asked.fingerprint for asked in outcome.questions), None)
+            _, snapshot = step(now, policy, windows, msgspec.structs.replace(snapshot, explained=answers), ())
     return time.perf_counter() - began
 
 

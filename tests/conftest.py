@@ -27,7 +27,9 @@ from alertd.engine.decide import Policy
 from alertd.engine.groups import Integration
 from alertd.engine.records import Participant, Room
 from alertd.engine.routes import Route, Tree
-from alertd.engine.rules import Rate, Rule, Sample
+from alertd.engine.kinds import Rate
+from alertd.engine.rules import Rule
+from alertd.engine.samples import Sample
 from alertd.engine.windows import Evidence
 from alertd.errors import NotFoundError
 from alertd.store import Store, open_store

@@ -22,7 +22,8 @@ from alertd.engine.decide import Policy
 from alertd.engine.groups import Integration
 from alertd.engine.records import Participant, Room
 from alertd.engine.routes import Route, Tree
-from alertd.engine.rules import Count, Rate, Rule
+from alertd.engine.kinds import Count, Rate
+from alertd.engine.rules import Rule
 from alertd.evaluate import Evaluator
 from alertd.insights.client import open_session
 from alertd.receivers import SETTINGS, build

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from alertd.collect import Collector
-from alertd.engine.rules import Count, Rate
+from alertd.engine.kinds import Count, Rate
 from alertd.errors import SourceError, StoreError
 from alertd.evaluate import Evaluator
 from alertd.store import open_store

@@ -17,10 +17,13 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from alertd.engine.durations import format_duration
-from alertd.engine.rules import Sample
+from alertd.engine.explain import Explanation
+from alertd.engine.samples import Sample
 from alertd.engine.windows import MINUTE, Evidence
 
 State = Literal["inactive", "pending", "firing", "resolved"]
+STRETCHES = 50
+"""Stretches in which an alert fired that are remembered: no baseline needs more."""
 ONE_PIECE = 900
 """Seconds in which late news of one alert is one piece of news: after downtime rooms come in many portions."""
 
@@ -30,7 +33,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `elevated_at` is the last whole minute at which trouble is known to have gone on. `floor` is the moment of recovery:
     windows of this alert never reach back to it or before. `late` marks what was over before alertd learned of it; its
-    `starts_at` and `ends_at` are then the stretch in which the rule held. Both stay until it fires again.
+    `starts_at` and `ends_at` are then the stretch in which the rule held. Both stay until it fires again. `fired` are
+    the stretches of minutes, first and last, in which it has fired before.
     """
 
     fingerprint: str
@@ -45,11 +49,14 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     floor: int = 0
     sample: Sample | None = None
     evidence: tuple[Evidence, ...] = ()
+    explain: Explanation | None = None
+    explained_at: int | None = None
     late: bool = False
     first_seen: int | None = None
     last_seen: int | None = None
     reason: str = ""
     changed_at: int = 0
+    fired: tuple[tuple[int, int], ...] = ()
 
     def told_late(self, now: int) -> bool:
         """Whether alertd learned at `now` of trouble that is over."""
@@ -173,9 +180,19 @@ def _moved(alert: Alert, finding: Finding, state: State, now: int, why: str) -> 
         changes |= _fresh(finding)
     elif state == "resolved":
         changes |= {"ends_at": now, "active_at": None, "floor": max(alert.floor, alert.elevated_at or minute)}
+        changes["fired"] = fired(alert, now // MINUTE)[-STRETCHES:]
     else:
         changes |= {"active_at": None}
     return msgspec.structs.replace(alert, **changes)
+
+
+def fired(alert: Alert | None, minute: int) -> tuple[tuple[int, int], ...]:
+    """The stretches of minutes, first and last, in which an alert fired, up to `minute`."""
+    if alert is None:
+        return ()
+    if alert.state != "firing" or alert.starts_at is None:
+        return alert.fired
+    return (*alert.fired, (alert.starts_at // MINUTE, minute))
 
 
 def over(alert: Alert, stretch: tuple[int, int], finding: Finding, now: int, why: str) -> Alert:

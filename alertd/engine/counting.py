@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from alertd.engine.alerts import fingerprint
+from alertd.engine.books import Entry, KnownStarts, opaque
 from alertd.engine.conditions import EVERYTHING, Condition, compile_condition
 from alertd.engine.errortable import error_url
 from alertd.engine.fields import Extractor, Field, find_field, label_value, labels
-from alertd.engine.populations import SLACK, Asked, Count, Facts, Group, GroupWindow, Key, Population, to_keep
-from alertd.engine.records import Participant, SettledRoom
-from alertd.engine.rules import Absent, Rule
+from alertd.engine.kinds import Absent, Anomaly, AnyKind, Distinct, Metric, NewValue
+from alertd.engine.populations import SLACK, Asked, Count, Facts, Group, GroupWindow, Key, Past, Population, to_keep
+from alertd.engine.records import Participant, SettledRoom, epoch
+from alertd.engine.rules import Rule
 from alertd.engine.windows import MINUTE, NOBODY, Evidence, Match, Series, Totals
 
 TIDY_EVERY = 10
@@ -25,14 +28,20 @@ EVERY_RULE = "(every rule)"
 """Stands for a rule's key where a room could be judged by none."""
 _SDK, _IDENTITY, _ROOM_NAME = find_field("sdk"), find_field("participant_identity"), find_field("room_name")
 
+Booking = Metric | Distinct | NewValue | Anomaly
+"""The kinds that keep a book of each group."""
 Show = Callable[[Field, str], str]
 """How a personal value (an identity, a room name) may be shown: as it is, or as a pseudonym."""
 
 
 @dataclass(slots=True)
 class _Account:
-    """All settled rooms of an account, whoever was in them: by the minute of their end, and by that of their start."""
+    """All settled rooms of an account, whoever was in them: by the minute of their end, and by that of their start.
 
+    `starts` are those that were known soon after they had started.
+    """
+
+    starts: KnownStarts
     ended: Totals = field(default_factory=Totals)
     started: Totals = field(default_factory=Totals)
 
@@ -50,39 +59,70 @@ class _Reading:
     matched: dict[Asked, set[int]] = field(default_factory=dict)
     shown: dict[int, Evidence] = field(default_factory=dict)
 
-    def count(self, members: Sequence[int], matching: Iterable[Asked], *, people: bool) -> Count:
-        """What these participants add to their group, if only these conditions match anybody in the room."""
-        matches = []
-        for asked in matching:
-            matched = [member for member in members if member in self.matched[asked]]
+    def count(self, members: Sequence[int], asked: Iterable[Asked], *, people: bool) -> Count:
+        """What these participants add to their group."""
+        matches, entries = [], []
+        for one in asked:
+            found = self.matched[one]
+            matched = [member for member in members if member in found] if found else []
             if matched:
                 shown = tuple([self.shown[member] for member in matched[:SHOWN]])
-                matches.append((asked, Match(len(matched), len(members), self._identities(matched), shown)))
-        return Count(len(members), self._identities(members) if people else NOBODY, matches)
+                matches.append((one, Match(len(matched), len(members), self._identities(matched), shown)))
+            if one.book is not None:
+                entries.append((one, self._entry(one, len(members), matched)))
+        return Count(len(members), self._identities(members) if people else NOBODY, matches, entries)
+
+    def _entry(self, asked: Asked, total: int, matched: Sequence[int]) -> Entry:
+        """What a book takes of them."""
+        settled, column = self.settled, asked.column
+        ended = settled.ended // MINUTE
+        left = [epoch(settled.participants[member].leave_time) for member in matched]
+        failed = max([moment // MINUTE for moment in left if moment is not None], default=ended) if matched else None
+        texts = [] if column is None else [self.texts[member][column] for member in matched]
+        return Entry(ended, settled.known_at // MINUTE, failed, total, len(matched), tuple(filter(None, texts)))
 
     def _identities(self, members: Iterable[int]) -> frozenset[int]:
         return frozenset([_identity(self.settled.participants[member]) for member in members])
+
+
+class Counted(NamedTuple):
+    """All that windows have counted: by signature of the population, and the rooms of accounts.
+
+    `starts` are the windows (minutes) by which those that started are known, `longest` how far back all is kept.
+    """
+
+    populations: dict[str, Past]
+    accounts: dict[str, _Account]
+    settled_since: int
+    starts: list[int]
+    longest: int
 
 
 class Windows:
     """The counted past of all rules, as far back as they look; a cache that can be rebuilt from settled rooms.
 
     A rule about absence has no groups: it looks at the rooms of each account, which are counted anyway. `longest` are
-    the minutes of the longest window, with what is kept beyond it. `faults` says, by rule key, what went wrong with
+    the minutes of the longest window, with what is kept beyond it,
+    `horizon` those of the oldest room that anything looks at. `faults` says, by rule key, what went wrong with
     counting since `begin`.
     """
 
     def __init__(self, rules: Sequence[Rule], show: Show) -> None:
         self._show = show
+        self._rules = tuple(rules)
         self._extractor = Extractor({f for rule in rules for f in rule.among.fields | rule.match.fields})
-        self._by = sorted({find_field(name) for rule in rules for name in rule.by}, key=lambda f: f.name)
-        self._asked: dict[Condition, Asked] = {}
+        named = {name for rule in rules for name in (*rule.by, *_read_by(rule))}
+        self._named = sorted({find_field(name) for name in named}, key=lambda f: f.name)
+        self._asked: dict[tuple[Condition, AnyKind | None], Asked] = {}
         self._populations: dict[tuple[Condition, tuple[str, ...], int, int], Population] = {}
         self._homes: dict[str, Population] = {}
         for rule in rules:
             if not isinstance(rule.kind, Absent):
                 self._take(rule)
         self.longest = max(map(to_keep, rules), default=SLACK)
+        self.horizon = max([self.longest, *(rule.kind.reach // MINUTE + SLACK for rule in rules)])
+        usual = [rule.kind for rule in rules if isinstance(rule.kind, Absent) and rule.kind.below_usual is not None]
+        self._starts = {window // MINUTE for kind in usual for window in kind.windows}
         self._accounts: dict[str, _Account] = {}
         self._settled_since = 0
         self._tidied: int | None = None
@@ -94,16 +134,69 @@ class Windows:
     def _take(self, rule: Rule) -> None:
         """Put the rule among those that share its population and its condition."""
         index, place = self._extractor.index, (rule.among, rule.by, to_keep(rule), rule.max_groups)
-        if rule.match not in self._asked:
-            self._asked[rule.match] = Asked(compile_condition(rule.match, index))
+        asked = self._asked_by(rule)
         if place not in self._populations:
             by = tuple(find_field(name) for name in rule.by)
             among = None if rule.among == EVERYTHING else compile_condition(rule.among, index)
-            columns = tuple([self._by.index(f) for f in by])
-            self._populations[place] = Population(among, by, columns, to_keep(rule), rule.max_groups)
+            columns = tuple([self._named.index(f) for f in by])
+            self._populations[place] = Population(repr(place), among, by, columns, to_keep(rule), rule.max_groups)
         self._homes[rule.key] = self._populations[place]
-        self._asked[rule.match].rules.append(rule.key)
-        self._populations[place].take(rule, self._asked[rule.match])
+        asked.rules.append(rule.key)
+        self._populations[place].take(rule, asked)
+
+    def _asked_by(self, rule: Rule) -> Asked:
+        """The rule's condition, shared by all rules that have it and keep nothing, or the same, beside it."""
+        kind = rule.kind if isinstance(rule.kind, Booking) else None
+        found = self._asked.get((rule.match, kind))
+        if found is None:
+            columns = [self._named.index(find_field(name)) for name in _read_by(rule)]
+            match = compile_condition(rule.match, self._extractor.index)
+            found = Asked(
+                f"{rule.match!r} {kind or ''}",
+                match,
+                book=kind.book if kind else None,
+                column=columns[0] if columns else None,
+            )
+            self._asked[rule.match, kind] = found
+        return found
+
+    def counted(self) -> Counted:
+        """What has been counted so far, to be kept, or to go on from under other rules; shared, not copied."""
+        populations = {population.signature: population.past() for population in self._populations.values()}
+        return Counted(populations, self._accounts, self._settled_since, sorted(self._starts), self.longest)
+
+    def lacking(self, counted: Counted) -> list[Rule]:
+        """The rules for which not all that they need is in what was counted; those of a population go together."""
+        if not self._fits(counted):
+            return list(self._rules)
+        homes = self._homes
+        return [
+            rule for rule in self._rules if rule.key in homes and homes[rule.key].signature not in counted.populations
+        ]
+
+    def take_over(self, *sources: Counted) -> None:
+        """Go on from what others counted, where one has what each rule needs; nothing may be counted here yet."""
+        for population in self._populations.values():
+            population.take_over(
+                next(
+                    one.populations[population.signature] for one in sources if population.signature in one.populations
+                )
+            )
+        books = next(one for one in sources if self._fits(one))
+        self._accounts, self._settled_since = dict(books.accounts), books.settled_since
+
+    def _fits(self, counted: Counted) -> bool:
+        """Whether the rooms of accounts were counted as these rules need them."""
+        return self._starts <= set(counted.starts) and self.longest <= counted.longest
+
+    def begin_at(self, minute: int, needed: Iterable[int]) -> None:
+        """Before anything is counted: leave out minutes to which at `minute` no rule looks back, nor any of `needed`.
+
+        Only books go further back.
+        """
+        for population in self._populations.values():
+            population.kept_since = min([minute - population.keep, *needed])
+        self._settled_since = min([minute - self.longest, *needed])
 
     @property
     def kept_since(self) -> int:
@@ -129,8 +222,9 @@ class Windows:
     def starts(self, rule: Rule, account: str) -> GroupWindow:
         """The rooms of an account by the minute in which they started, as the group of a rule about absence."""
         own = {"alertname": rule.alert, **rule.labels, "account": account}
-        totals = self._accounts[account].started if account in self._accounts else Totals()
-        return GroupWindow(own, fingerprint(own), Series(totals))
+        known = self._accounts.get(account)
+        series = Series(known.started, known.starts) if known else Series()
+        return GroupWindow(own, fingerprint(own), series)
 
     def refused(self, rule: Rule) -> bool:
         """Whether rooms that still count found no place because the rule has too many groups."""
@@ -143,7 +237,10 @@ class Windows:
         self._count_settled(settled, self._settled_since, sign)
         for population, key, count in self._counts(settled):
             group = population.group(key, minute) if sign > 0 else population.groups.get(key)
-            if group is None or minute <= group.kept_since:
+            if group is None:
+                continue
+            group.note(count, sign)
+            if minute <= group.kept_since:
                 continue
             group.fold(minute, count, sign)
             if sign > 0:
@@ -181,6 +278,7 @@ class Windows:
         for name, account in list(self._accounts.items()):
             account.ended.forget(self._settled_since)
             account.started.forget(self._settled_since)
+            account.starts.forget(minute)
             if not account.ended:
                 del self._accounts[name]
         for population in self._populations.values():
@@ -196,7 +294,11 @@ class Windows:
         ended, started = settled.ended // MINUTE, settled.started // MINUTE
         if ended <= after:
             return
-        account = self._accounts.setdefault(settled.account, _Account())
+        account = self._accounts.get(settled.account)
+        if account is None:
+            account = self._accounts[settled.account] = _Account(KnownStarts(self._starts, self.longest))
+        if upto is None:
+            account.starts.fold(started, settled.known_at // MINUTE, sign)
         for totals, minute in ((account.ended, ended), (account.started, started)):
             if after < minute and (upto is None or minute <= upto):
                 totals.fold(minute, len(settled.participants), sign=sign)
@@ -204,7 +306,7 @@ class Windows:
     def _counts(self, settled: SettledRoom) -> Iterator[tuple[Population, Key, Count]]:
         """What the room adds to each group of each population; what cannot be counted is a fault, and passed by."""
         try:
-            texts = [self._shown(row) for row in labels(self._by, settled)]
+            texts = [self._shown(row) for row in labels(self._named, settled)]
             reading = _Reading(settled, self._extractor.facts(settled), texts)
         except Exception as error:  # noqa: BLE001 - one poisoned room must not stop the others
             self._failed([EVERY_RULE], settled, error)
@@ -215,9 +317,10 @@ class Windows:
             except Exception as error:  # noqa: BLE001 - nor must one poisoned rule
                 self._failed([rule.key for rule, _ in population.rules], settled, error)
                 continue
-            matching = [asked for asked in population.asked if self._matched(asked, reading)] if parts else []
+            if parts:  # those of whom nothing is to be noted are left out
+                asked = [one for one in population.asked if self._matched(one, reading) or one.book is not None]
             for key, members in parts.items():
-                yield population, key, reading.count(members, matching, people=population.people)
+                yield population, key, reading.count(members, asked, people=population.people)
 
     def _matched(self, asked: Asked, reading: _Reading) -> set[int]:
         """Whom the condition matches in the room; asked once, however many rules want to know."""
@@ -226,9 +329,8 @@ class Windows:
             settled, match = reading.settled, asked.match
             try:
                 found = {place for place, facts in enumerate(reading.facts) if match(facts)}
-                for place in found:
-                    if place not in reading.shown:
-                        reading.shown[place] = self._evidence(settled, settled.participants[place])
+                for place in found.difference(reading.shown):
+                    reading.shown[place] = self._evidence(settled, settled.participants[place])
             except Exception as error:  # noqa: BLE001 - as above
                 self._failed(asked.rules, settled, error)
                 found = set()
@@ -241,7 +343,7 @@ class Windows:
 
     def _shown(self, row: Key) -> Key:
         """Label texts as they may be shown: personal ones through `show`, none of them long."""
-        pairs = zip(self._by, row, strict=True)
+        pairs = zip(self._named, row, strict=True)
         return tuple([(self._show(f, text) if f.personal and text else text)[:LABEL_LIMIT] for f, text in pairs])
 
     def _evidence(self, settled: SettledRoom, participant: Participant) -> Evidence:
@@ -267,4 +369,10 @@ class Windows:
 
 def _identity(participant: Participant) -> int:
     """An opaque number for a person; one without an identity counts alone."""
-    return hash(participant.participant_identity or participant.participant_sid)
+    return opaque(participant.participant_identity or participant.participant_sid)
+
+
+def _read_by(rule: Rule) -> tuple[str, ...]:
+    """The field whose values the rule's kind looks at, if it does."""
+    kind = rule.kind
+    return (kind.field,) if isinstance(kind, Metric | Distinct | NewValue) else ()

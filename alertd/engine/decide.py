@@ -9,14 +9,17 @@ from typing import Literal
 
 import msgspec
 
-from alertd.engine import rules as kinds
-from alertd.engine.alerts import Alert, Finding, Timing, advance, fingerprint, over
+from alertd.engine.alerts import Alert, Finding, Timing, advance, fingerprint, fired, over
 from alertd.engine.counting import Windows
+from alertd.engine.explain import Explanation
 from alertd.engine.groups import Group, Integration, Notification, flush, joined, settled_in
 from alertd.engine.health import KINDS, RULE_PREFIX, Trouble, ailments
+from alertd.engine.kinds import Absent
 from alertd.engine.populations import GroupWindow
+from alertd.engine.questions import Question, question
 from alertd.engine.routes import Tree
-from alertd.engine.rules import LATE, Absent, Rule, Sample
+from alertd.engine.rules import Rule
+from alertd.engine.samples import LATE, Peer, Sample, Scene, View, judge_past, sample_of
 from alertd.engine.settle import OpenRoom
 from alertd.engine.windows import MINUTE
 
@@ -50,17 +53,24 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """What the store holds when a decision begins; alerts by fingerprint, groups by key."""
+    """What the store holds when a decision begins; alerts by fingerprint, groups by key.
+
+    `explained` are the answers to the questions of this very decision, by fingerprint; None where there is no answer.
+    """
 
     alerts: dict[str, Alert]
     groups: dict[str, Group]
     troubles: tuple[Trouble, ...] = ()
     sights: tuple[Sight, ...] = ()
     open_rooms: tuple[OpenRoom, ...] = ()
+    explained: dict[str, Explanation | None] = {}
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What a decision changes, to be committed whole; `errors` is by rule key, `next_at` the next group deadline."""
+    """What a decision changes, to be committed whole; `errors` is by rule key, `next_at` the next group deadline.
+
+    With `questions` it is no decision yet: it is to be asked for again with their answers.
+    """
 
     alerts: tuple[Alert, ...] = ()
     groups: tuple[Group, ...] = ()
@@ -69,6 +79,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[Event, ...] = ()
     errors: dict[str, str] = {}
     next_at: int | None = None
+    questions: tuple[Question, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write down: all stands as it stood."""
+        return not (self.alerts or self.groups or self.gone_groups or self.notifications or self.events)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +126,7 @@ class _Tick:
     gone: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     notifications: list[Notification] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
 
     @property
     def minute(self) -> int:
@@ -141,6 +158,7 @@ def decide(now: int, policy: Policy, windows: Windows, snapshot: Snapshot) -> Ou
         events=tuple(tick.events),
         errors=tick.errors,
         next_at=min((group.flush_at for group in tick.groups.values()), default=None),
+        questions=tuple(tick.questions),
     )
 
 
@@ -188,21 +206,38 @@ def _judge(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> None:
     if isinstance(rule.kind, Absent):
         if before.state != "firing" and _blind(tick, rule, group, group.labels["account"]):
             return  # what cannot be seen is not absent
-    elif idle and not group.series.matched:
+    elif idle and _nothing_new(tick, rule, group):
         return
-    view = kinds.judge(rule.kind, group.series, tick.minute, before.floor // MINUTE)
+    scene = _scene(tick, rule, group, before)
+    view = rule.kind.judge(scene)
     if before.state != "firing" and not view.holds and _judge_past(tick, rule, group, before):
         return
     if view.holds or not idle:
         _record(tick, before, advance(before, _finding(tick, rule, group, before, view), tick.now), rule)
 
 
+def _nothing_new(tick: _Tick, rule: Rule, group: GroupWindow) -> bool:
+    """Whether an alert that is not on stays so: nothing matches, or the minute's own tick has judged all of it."""
+    if rule.kind.needs_match and not group.series.matched:
+        return True
+    return tick.now % MINUTE != 0 and not group.fresh
+
+
+def _scene(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> Scene:
+    def peers() -> list[Peer]:
+        """All groups of the rule, with what is known of their alerts."""
+        stand = tick.alerts.get
+        return [Peer(other.series, fired(stand(other.fingerprint), tick.minute)) for other in tick.windows.groups(rule)]
+
+    firing = before.sample if before.state == "firing" else None
+    return Scene(group.series, tick.minute, before.floor // MINUTE, peers, fired(before, tick.minute), firing)
+
+
 def _judge_past(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> bool:
     """Tell what held unseen, if anything did: late rooms are judged as they would have been then."""
-    if isinstance(rule.kind, Absent):
-        return False  # rooms that were missing and came late are no news
-    floor = before.floor // MINUTE
-    past = kinds.judge_past(rule.kind, group.series, tick.minute, group.fresh, floor, rule.hold_for)
+    if not group.fresh:
+        return False
+    past = judge_past(rule.kind, _scene(tick, rule, group, before), group.fresh, rule.hold_for)
     if past is None:
         return False
     finding = _finding(tick, rule, group, before, past.worst)
@@ -211,26 +246,26 @@ def _judge_past(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> b
     return True
 
 
-def _finding(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert, view: kinds.View) -> Finding:
-    series, account = group.series, group.labels.get("account")
+def _finding(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert, view: View) -> Finding:
+    series, account, scene = group.series, group.labels.get("account"), _scene(tick, rule, group, before)
     span = series.span(view.after, view.upto)
-    sample = kinds.sample_of(rule.kind, series, view, _settled_share(tick, account, view.after, view.upto))
+    sample = sample_of(rule.kind, scene, view, _settled_share(tick, account, view.after, view.upto))
     seen = Finding(
         timing=Timing(rule.hold_for, rule.keep_firing_for, rule.no_traffic),
         holds=view.holds,
         sample=sample,
         evidence=series.evidence(view.after, view.upto, SHOWN),
         span=None if span is None else (span[0] * MINUTE, span[1] * MINUTE),
-        why=kinds.describe(rule.kind, sample),
+        why=rule.kind.describe(sample),
     )
     if before.state != "firing":
         return seen
-    latest = kinds.elevated(rule.kind, series, tick.minute, before.floor // MINUTE)
+    latest = rule.kind.elevated(scene)
     since = (before.elevated_at or tick.now) // MINUTE
     return msgspec.structs.replace(
         seen,
         elevated_at=None if latest is None else latest * MINUTE,
-        traffic=kinds.traffic_judged(rule.kind, series, since, tick.minute),
+        traffic=rule.kind.traffic_judged(scene, since),
         blind=_blind(tick, rule, group, account),
     )
 
@@ -276,9 +311,23 @@ def _judge_health(tick: _Tick) -> None:
 def _record(tick: _Tick, before: Alert, after: Alert, rule: Rule | None) -> None:
     if after is before:
         return
+    if rule is not None:
+        after = _explained(tick, rule, before, after)
     if rule is not None and (after.sample != before.sample or not before.annotations):
         after = msgspec.structs.replace(after, annotations=_annotations(tick, rule, after))
     _keep(tick, before, after)
+
+
+def _explained(tick: _Tick, rule: Rule, before: Alert, after: Alert) -> Alert:
+    """The alert with where its matches come from, if that is due and known; a question if it is due and not."""
+    asked = question(rule, before, after, tick.now)
+    if asked is None:
+        return after
+    if asked.fingerprint not in tick.snapshot.explained:
+        tick.questions.append(asked)
+        return after
+    answer = tick.snapshot.explained[asked.fingerprint]
+    return msgspec.structs.replace(after, explain=answer, explained_at=tick.now)
 
 
 def _keep(tick: _Tick, before: Alert, after: Alert) -> None:

@@ -9,8 +9,9 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from alertd.engine.alerts import Alert
+from alertd.engine.explain import Explanation
 from alertd.engine.routes import Route, Tree
-from alertd.engine.rules import Sample
+from alertd.engine.samples import Sample
 from alertd.engine.windows import Evidence
 
 MOST_ALERTS = 200
@@ -41,6 +42,7 @@ class NotifiedAlert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     reason: str = ""
     sample: Sample | None = None
     evidence: tuple[Evidence, ...] = ()
+    explain: Explanation | None = None
     first_seen: int | None = None
     last_seen: int | None = None
 
@@ -236,6 +238,7 @@ def _as_told(alert: Alert) -> NotifiedAlert:
         reason=alert.reason,
         sample=alert.sample,
         evidence=alert.evidence,
+        explain=alert.explain,
         first_seen=alert.first_seen,
         last_seen=alert.last_seen,
     )

@@ -101,6 +101,20 @@ KINDS = {
         "A notification to {subject} was given up",
         "See `alertd deliveries --failed`; after the repair `alertd deliveries retry ID` sends it all the same.",
     ),
+    "receiver": Kind(
+        "AlertdReceiverRemoved",
+        "removed_integration",
+        Timing(300, 900),
+        "Notifications wait for {subject}, which is no longer in the configuration",
+        "Put it back under the same name and they are sent; else they are given up after a day.",
+    ),
+    "config": Kind(
+        "AlertdConfigReloadFailed",
+        "config",
+        Timing(60, 300),  # a file that is just being written is no news
+        "The configuration {subject} has changed and cannot be taken up: alertd goes on with what it had",
+        "Correct it (see `alertd check --config FILE`); it is then taken up by itself, or on SIGHUP.",
+    ),
     "store": Kind(
         "AlertdStoreFailing",
         "loop",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from alertd.engine.alerts import fingerprint
+from alertd.engine.books import Book, Entry
 from alertd.engine.conditions import Predicate
 from alertd.engine.fields import Field, label_name
 from alertd.engine.rules import Rule
 from alertd.engine.values import Fact
-from alertd.engine.windows import MINUTE, Match, Series, Totals
+from alertd.engine.windows import Match, Series, Totals
 
 SLACK = 90
 """Minutes kept beyond a rule's window: half an hour of positions and an hour for rooms later than that."""
@@ -23,7 +24,7 @@ Facts = tuple[Fact, ...]
 
 def to_keep(rule: Rule) -> int:
     """Minutes to keep for a rule at least."""
-    return rule.kind.over // MINUTE + SLACK
+    return rule.kind.minutes + SLACK
 
 
 @dataclass(slots=True)
@@ -41,18 +42,44 @@ class GroupWindow:
 
 @dataclass(slots=True, eq=False)
 class Asked:
-    """A condition ready for use, and the keys of the rules that match by it: what it says is the same for all."""
+    """A condition ready for use, and the keys of the rules that match by it: what it says is the same for all.
 
+    `name` is that condition and, where it keeps a book, the kind, in writing. `book` makes what the rules' kind keeps
+    beside the sums of a group, and `column` is where in a participant's label texts the value stands that goes into it;
+    None for most.
+    """
+
+    name: str
     match: Predicate
     rules: list[str] = field(default_factory=list)
+    book: Callable[[], Book] | None = None
+    column: int | None = None
+
+
+class Kept(NamedTuple):
+    """What a group has counted, to be kept or to go on with under other rules; series by the names of what they ask."""
+
+    kept_since: int
+    totals: Totals
+    series: dict[str, Series]
+
+
+class Past(NamedTuple):
+    """What a population has counted: all its groups."""
+
+    kept_since: int
+    refused: int | None
+    groups: dict[Key, Kept]
 
 
 class Count(NamedTuple):
-    """What a room adds to a group: participants, their identities where people are counted, and what matches."""
+    """What a room adds to a group: participants, their identities where people are counted, what matches, and entries
+    of the books."""
 
     total: int
     identities: frozenset[int]
     matches: list[tuple[Asked, Match]]
+    entries: list[tuple[Asked, Entry]]
 
 
 @dataclass(slots=True)
@@ -65,6 +92,7 @@ class Group:
     kept_since: int
     totals: Totals
     series: dict[Asked, Series]
+    books: dict[Asked, Book] = field(default_factory=dict)
     windows: dict[str, GroupWindow] = field(default_factory=dict)
     fresh: set[int] = field(default_factory=set)
 
@@ -73,6 +101,13 @@ class Group:
         self.totals.fold(minute, count.total, count.identities, sign)
         for asked, match in count.matches:
             self.series[asked].match(minute, match, sign)
+
+    def note(self, count: Count, sign: int) -> None:
+        """Take a room into the books, however long ago it ended; with `sign` -1 take it out again."""
+        for asked, entry in count.entries:
+            book = self.books.get(asked)
+            if book is not None:
+                book.fold(entry, sign)
 
     def forget(self, upto: int) -> None:
         """Drop all minutes ≤ `upto`."""
@@ -87,10 +122,11 @@ class Population:
     """The rules that look at the same participants, split in the same way, equally far back; and the groups they saw.
 
     `among` tells whom they look at (None: everybody), `columns` which of a participant's label texts make the group's
-    key, `keep` how many minutes are kept at least; `people` says whether any rule counts identities; `refused` is the
-    latest minute of a room that found no place among the groups.
+    key, `name` is all that in writing, `keep` how many minutes are kept at least; `people` says whether any rule counts
+    identities; `refused` is the latest minute of a room that found no place among the groups.
     """
 
+    name: str
     among: Predicate | None
     by: tuple[Field, ...]
     columns: tuple[int, ...]
@@ -109,6 +145,23 @@ class Population:
         self.asked = list(dict.fromkeys([*self.asked, asked]))
         self.people = self.people or rule.kind.of == "identities"
 
+    @property
+    def signature(self) -> str:
+        """What must be the same for what was counted by another population to be its own."""
+        asked = sorted(one.name for one in self.asked)
+        return "\n".join([self.name, "people" if self.people else "", *asked])
+
+    def past(self) -> Past:
+        """What has been counted so far; shared, not copied."""
+        return Past(self.kept_since, self.refused, {key: _kept(group) for key, group in self.groups.items()})
+
+    def take_over(self, past: Past) -> None:
+        """Go on from what a population of the same signature had counted."""
+        self.kept_since, self.refused = past.kept_since, past.refused
+        for key, kept in past.groups.items():
+            series = {asked: kept.series[asked.name] for asked in self.asked}
+            self.groups[key] = self._made(key, kept.kept_since, kept.totals, series)
+
     def split(self, facts: Iterable[Facts], texts: Iterable[Key]) -> dict[Key, list[int]]:
         """The participants of a room, as places in it, by group key."""
         among, columns = self.among, self.columns
@@ -124,14 +177,19 @@ class Population:
         if found is None and len(self.groups) >= self.max_groups:
             self.refused = minute if self.refused is None else max(self.refused, minute)
         elif found is None:
-            found = self.groups[key] = self._made(key)
+            found = self.groups[key] = self._new(key)
         return found
 
-    def _made(self, key: Key) -> Group:
+    def _new(self, key: Key) -> Group:
         """A new group; it leaves out the minutes in which rooms were refused: they might have been its own."""
         kept_since = self.kept_since if self.refused is None else max(self.kept_since, self.refused)
         totals = Totals()
-        made = Group(kept_since, totals, {asked: Series(totals) for asked in self.asked})
+        series = {asked: Series(totals, asked.book() if asked.book else None) for asked in self.asked}
+        return self._made(key, kept_since, totals, series)
+
+    def _made(self, key: Key, kept_since: int, totals: Totals, series: dict[Asked, Series]) -> Group:
+        books = {asked: cast("Book", one.book) for asked, one in series.items() if one.book is not None}
+        made = Group(kept_since, totals, series, books)
         named = {label_name(f): value for f, value in zip(self.by, key, strict=True) if value}
         for rule, asked in self.rules:
             own = {"alertname": rule.alert, **rule.labels, **named}
@@ -147,7 +205,9 @@ class Population:
             marks = [window.fingerprint for window in group.windows.values()]
             needed = [firing[mark] for mark in marks if mark in firing]
             group.forget(min([self.kept_since, *needed]))
-            if not group.totals and not needed:
+            for book in group.books.values():
+                book.forget(minute)
+            if not group.totals and not needed and not any(group.books.values()):
                 del self.groups[key]
 
     def reach(self, down_to: int) -> None:
@@ -155,3 +215,7 @@ class Population:
         self.kept_since = min(self.kept_since, down_to)
         for group in self.groups.values():
             group.kept_since = min(group.kept_since, down_to)
+
+
+def _kept(group: Group) -> Kept:
+    return Kept(group.kept_since, group.totals, {asked.name: series for asked, series in group.series.items()})

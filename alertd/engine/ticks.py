@@ -44,11 +44,14 @@ def step(
 ) -> tuple[Outcome, Snapshot]:
     """Count what became known, decide, forget; the outcome and the snapshot that follows from it.
 
-    What was counted since the last step is news too.
+    What was counted since the last step is news too. If there are questions nothing has been decided: step again, with
+    the answers in the snapshot and no changes.
     """
     for change in changes:
         windows.fold(change.room, change.sign)
     outcome = decide(now, policy, windows, snapshot)
+    if outcome.questions:
+        return outcome, snapshot
     windows.begin()
     after = applied(snapshot, outcome)
     windows.forget(now // MINUTE, still_needed(after))
@@ -72,4 +75,5 @@ def applied(snapshot: Snapshot, outcome: Outcome) -> Snapshot:
         snapshot,
         alerts=snapshot.alerts | {alert.fingerprint: alert for alert in outcome.alerts},
         groups=groups | {group.key: group for group in outcome.groups},
+        explained={},
     )

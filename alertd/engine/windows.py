@@ -225,13 +225,24 @@ class Matches:
 
 
 class Series:
-    """One group as a rule sees it: all its rooms (`totals`, shared with other rules), and what matches in them."""
+    """One group as a rule sees it: all its rooms (`totals`, shared with other rules), and what matches in them.
 
-    __slots__ = ("_matches", "totals")
+    `book` is what the rule's kind keeps beside (alertd.engine.books), None for most.
+    """
 
-    def __init__(self, totals: Totals | None = None) -> None:
+    __slots__ = ("_matches", "book", "totals")
+
+    def __init__(self, totals: Totals | None = None, book: object = None) -> None:
         self.totals = Totals() if totals is None else totals
+        self.book = book
         self._matches = _NO_MATCHES
+
+    def __getstate__(self) -> tuple[Totals, object, Matches | None]:
+        return self.totals, self.book, self._matches or None
+
+    def __setstate__(self, state: tuple[Totals, object, Matches | None]) -> None:
+        self.totals, self.book, matches = state
+        self._matches = _NO_MATCHES if matches is None else matches
 
     def match(self, minute: int, match: Match, sign: int = 1) -> None:
         """Count what matches of a room that the totals count; with `sign` -1 take it out again."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
+from alertd.engine.counting import Counted
 from alertd.engine.coverage import Coverage
 from alertd.engine.decide import Event, Outcome, Sight, Snapshot
 from alertd.engine.records import SettledRoom
 from alertd.engine.settle import OpenRoom
 from alertd.engine.ticks import Change
 from alertd.errors import StoreError
-from alertd.store import decisions, migrate, outbox, rooms, turns, upkeep, waiting
+from alertd.store import decisions, keeping, migrate, outbox, rooms, turns, upkeep, waiting
 from alertd.store.database import Database, connect
 from alertd.store.outbox import Attempt, Claimed, OutboxEntry
 from alertd.store.packing import digest
@@ -172,6 +173,16 @@ class Store:
     async def snapshot(self, at: int) -> Snapshot:
         """All that a decision at `at` looks at, as of one moment of the database."""
         return await self._database.read(decisions.snapshot, at)
+
+    async def keep_counted(self, at: int, counted: Counted) -> None:
+        """Keep what was counted up to `at` for the next start, in place of what was kept before."""
+        await self._database.write(keeping.keep, at, keeping.pack(counted))
+
+    async def kept_counted(self, moment: int) -> tuple[int, Counted] | None:
+        """What was kept last, with its instant; None if that is later than `moment`, of another alertd, or damaged."""
+        found = await self._database.read(keeping.kept, moment)
+        counted = keeping.unpack(found[1]) if found else None
+        return (found[0], counted) if found and counted else None
 
     async def commit(self, outcome: Outcome, *, expected: int | None, until: int) -> bool:
         """Write all that a decision changed, its notifications queued to be sent at `until`, and `evaluated_until`.

@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSIONS = ("0001", "0002")
+VERSIONS = ("0001", "0002", "0003")
 """Every version of the schema that this program knows, oldest first; the last is the one it works with."""
 
 
@@ -197,3 +197,12 @@ deliveries = Table(
     Column("answer", Words, nullable=False),
 )
 Index("ix_deliveries_outbox_n", deliveries.c.outbox_n)
+
+window_states = Table(
+    "window_states",
+    metadata,
+    Column("made_by", Words, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+"""At most one row: what was counted, as of an instant."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -19,7 +19,7 @@ from alertd.clock import Clock
 from alertd.engine.alerts import Alert
 from alertd.engine.decide import Policy, Snapshot
 from alertd.engine.durations import format_duration
-from alertd.engine.rules import Absent, Count, Kind, Of
+from alertd.engine.kinds import AnyKind
 from alertd.engine.settle import OpenRoom
 from alertd.errors import StoreError
 from alertd.receivers import wording
@@ -36,17 +36,21 @@ RECENT = 86400
 """Seconds for which what is over stays on the page of alerts."""
 HISTORY = 5000
 """The newest events of all alerts, among which the history of one is looked for."""
-_ONE: dict[Of, str] = {"participants": "participant", "rooms": "room", "identities": "identity"}
 TEMPLATES = Path(__file__).with_name("templates")
 
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """The pages over a store; `policy` has the rules, accounts and integrations of the running configuration."""
+    """The pages over a store.
+
+    `running` gives the policy of the running configuration, with its rules, accounts and integrations; `problems` those
+    that keep a newer one from being taken up.
+    """
 
     store: Store
-    policy: Policy
+    running: Callable[[], Policy]
     clock: Clock
+    problems: Callable[[], Sequence[str]] = tuple
 
     def routes(self) -> list[web.RouteDef]:
         """Every page, under its path."""
@@ -94,7 +98,7 @@ class Pages:
         """What of each account was never listed, and the rooms that are not settled, those that ended first on top."""
         snapshot, counts = await self._snapshot(), await self.store.counts()
         rooms = sorted(snapshot.open_rooms, key=_ended_first)
-        coverage = {account: await self.store.coverage(account) for account in self.policy.accounts}
+        coverage = {account: await self.store.coverage(account) for account in self.running().accounts}
         unlisted = {
             account: [part for part in parts if part.seen_at is None][::-1] for account, parts in coverage.items()
         }
@@ -107,7 +111,7 @@ class Pages:
         """The rules that were loaded, with how many alerts each has by state."""
         snapshot = await self._snapshot()
         states = Counter((alert.rule, alert.state) for alert in snapshot.alerts.values())
-        rules = self.policy.rules
+        rules = self.running().rules
         shown = {"rules": rules[:MOST_ROWS], "states": states, "more": len(rules) - MOST_ROWS}
         return await self._page("rules.html", snapshot, shown)
 
@@ -121,8 +125,8 @@ class Pages:
         self, template: str, snapshot: Snapshot, shown: Mapping[str, object], status: int = 200
     ) -> web.Response:
         now = self._now()
-        standing = standing_at(now, self.policy, snapshot, await self.store.evaluated_until())
-        return rendered(template, {"now": now, "standing": standing, **shown}, status)
+        standing = standing_at(now, self.running(), snapshot, await self.store.evaluated_until())
+        return rendered(template, {"now": now, "standing": standing, "problems": self.problems(), **shown}, status)
 
 
 def in_order(alerts: Iterable[Alert], now: int) -> list[Alert]:
@@ -134,20 +138,8 @@ def in_order(alerts: Iterable[Alert], now: int) -> list[Alert]:
     return sorted(recent, key=lambda one: (order[one.state], -one.changed_at, one.fingerprint))
 
 
-def in_words(kind: Kind) -> str:
-    """When a rule of this kind holds: `at least 5 participants within 30m`."""
-    over = format_duration(kind.over)
-    if isinstance(kind, Absent):
-        return f"fewer than {_counted(kind.fewer_than, kind.of)} started within {over}"
-    if isinstance(kind, Count):
-        return f"at least {_counted(kind.at_least, kind.of)} within {over}"
-    sure = f", {percent(kind.confidence)} sure" if kind.confidence else ""
-    needs = f"needs {_counted(kind.min, kind.of)}, and a match in {_counted(kind.min_rooms, 'rooms')}"
-    return f"more than {percent(kind.above)} of {kind.of} within {over}{sure}; {needs}"
-
-
-def _counted(count: int, of: Of) -> str:
-    return f"{count} {_ONE[of] if count == 1 else of}"
+def _in_words(kind: AnyKind) -> str:
+    return kind.in_words()
 
 
 def rendered(template: str, variables: Mapping[str, object], status: int) -> web.Response:
@@ -205,7 +197,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {"percent": percent, "duration": duration, "number": number, "time": time}
     environment.filters |= {"line": wording.line, "web_address": wording.web_address}
-    environment.filters |= {"iso": _iso, "clock": _clock, "roughly": _roughly, "in_words": in_words}
+    environment.filters |= {"iso": _iso, "clock": _clock, "roughly": _roughly, "in_words": _in_words}
     environment.globals |= {"style": _style()}
     return environment
 

@@ -204,6 +204,11 @@ class Story:
                 windows.recount(self._visible(done, down_to), down_to)
                 windows.reach(down_to)
             outcome, snapshot = step(tick, self.policy, windows, snapshot, changes)
+            if outcome.questions:
+                answers = dict.fromkeys((asked.fingerprint for asked in outcome.questions), None)
+                outcome, snapshot = step(
+                    tick, self.policy, windows, msgspec.structs.replace(snapshot, explained=answers), ()
+                )
             outcomes.append(outcome)
             done = tick
         return _told(outcomes, snapshot)
@@ -228,7 +233,7 @@ class Story:
 
     def _windows(self, moment: int, snapshot: Snapshot) -> Windows:
         windows, needed = Windows(self.policy.rules, self.show), still_needed(snapshot)
-        for room in self._visible(moment, min([moment // MINUTE - windows.longest, *needed.values()])):
+        for room in self._visible(moment, min([moment // MINUTE - windows.horizon, *needed.values()])):
             windows.fold(room)
         windows.begin()
         windows.forget(moment // MINUTE, needed)

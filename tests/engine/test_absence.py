@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from alertd.engine.alerts import Alert
 from alertd.engine.decide import BLIND_AFTER, Sight
-from alertd.engine.rules import LATE, Absent, Rule, describe, elevated, judge, sample_of, traffic_judged
+from alertd.engine.kinds import Absent
+from alertd.engine.rules import Rule
+from alertd.engine.samples import LATE, Scene, sample_of
 from alertd.engine.windows import Series
 
 NOON = 1_772_452_800
@@ -54,20 +56,20 @@ def starts(*minutes: int) -> Series:
 def test_absence_holds_while_fewer_rooms_than_the_limit_started_in_the_window():
     kind = Absent(fewer_than=3, over=3600)
     series = starts(100, 110, 110, 130)
-    assert [judge(kind, series, minute, 0).holds for minute in (109, 110, 159, 160, 169, 170)] == [
+    assert [kind.judge(Scene(series, minute, 0)).holds for minute in (109, 110, 159, 160, 169, 170)] == [
         *(True, False, False, False, False, True)
     ]
-    assert [elevated(kind, series, minute, 0) for minute in (109, 110, 170)] == [109, None, 170]
-    assert traffic_judged(kind, Series(), 100, 170)
+    assert [kind.elevated(Scene(series, minute, 0)) for minute in (109, 110, 170)] == [109, None, 170]
+    assert kind.traffic_judged(Scene(Series(), 170), 100)
 
 
 def test_a_window_without_any_room_is_the_very_case():
-    assert judge(Absent(fewer_than=1), Series(), 100, 0).holds
-    assert elevated(Absent(fewer_than=1), Series(), 100, 0) == 100
+    assert Absent(fewer_than=1).judge(Scene(Series(), 100, 0)).holds
+    assert Absent(fewer_than=1).elevated(Scene(Series(), 100, 0)) == 100
 
 
 def test_a_recovery_does_not_make_rooms_before_it_disappear():
-    assert not judge(Absent(fewer_than=3, over=3600), starts(60, 70, 80), 100, 90).holds
+    assert not Absent(fewer_than=3, over=3600).judge(Scene(starts(60, 70, 80), 100, 90)).holds
 
 
 @pytest.mark.parametrize(
@@ -81,11 +83,11 @@ def test_a_recovery_does_not_make_rooms_before_it_disappear():
 )
 def test_the_sample_is_the_rooms_that_started(rooms, fewer_than, words):
     kind, series = Absent(fewer_than=fewer_than), starts(*range(rooms))
-    sample = sample_of(kind, series, judge(kind, series, 60, 0))
+    sample = sample_of(kind, Scene(series, 60), kind.judge(Scene(series, 60)))
     assert (sample.value, sample.matched, sample.total, sample.rooms) == (rooms, rooms, rooms, rooms)
     assert (sample.limit, sample.of, sample.window, sample.position) == (fewer_than, "rooms", 7200, 0)
     assert sample.below
-    assert describe(kind, sample) == words
+    assert kind.describe(sample) == words
 
 
 # when rooms started

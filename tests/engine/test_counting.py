@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from alertd.engine.conditions import parse_condition
 from alertd.engine.counting import EVERY_RULE, REACHED_FOR, SLACK, Windows
-from alertd.engine.rules import Absent, Count, Rate, Rule
+from alertd.engine.kinds import Absent, Count, Rate
+from alertd.engine.rules import Rule
 from alertd.engine.windows import NOTHING
 
 NOON = 1_772_452_800 // 60

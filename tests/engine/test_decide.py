@@ -12,8 +12,9 @@ from alertd.engine.conditions import parse_condition
 from alertd.engine.counting import EVERY_RULE, Windows
 from alertd.engine.decide import BLIND_AFTER, Policy, Sight, Snapshot, decide
 from alertd.engine.groups import Integration
+from alertd.engine.kinds import Count, Rate
 from alertd.engine.routes import Matcher, Route, Tree
-from alertd.engine.rules import Count, Rate, Rule
+from alertd.engine.rules import Rule
 from alertd.engine.settle import OpenRoom
 
 NOON = 1_772_452_800

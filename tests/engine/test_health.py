@@ -12,7 +12,14 @@ from alertd.engine.health import KINDS, RULE_PREFIX, Trouble, ailments
 from alertd.engine.routes import Route, Tree
 
 NOON = 1_772_452_800
-SUBJECTS = {"account": "production", "integration": "oncall/webhook[0]", "failing_rule": "A", "loop": "evaluate"}
+SUBJECTS = {
+    "account": "production",
+    "config": "/etc/alertd/alertd.toml",
+    "failing_rule": "A",
+    "integration": "oncall/webhook[0]",
+    "loop": "evaluate",
+    "removed_integration": "gone/webhook[0]",
+}
 
 
 @pytest.fixture

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from alertd.engine.conditions import parse_condition
 from alertd.engine.counting import SLACK, Windows
+from alertd.engine.kinds import Count, Rate
 from alertd.engine.records import Participant, SettledRoom
-from alertd.engine.rules import Count, Rate, Rule, Sample, judge, sample_of
+from alertd.engine.rules import Rule
+from alertd.engine.samples import Sample, Scene, sample_of
 from alertd.engine.windows import NOTHING
 
 NOON = 1_772_452_800 // 60
@@ -121,9 +123,10 @@ def test_each_sample_is_that_of_the_rooms_whatever_is_shared_replaced_and_forgot
             for who in filter(book.among, room.participants):
                 labels = labels_of(book.rule, room, who)
                 series = seen[tuple(labels.items())]
-                view = judge(book.rule.kind, series, now, 0)
+                scene = Scene(series, now)
+                view = book.rule.kind.judge(scene)
                 inside = [one for one in lately if view.after < one.ended // 60 <= view.upto]
-                check(book, labels, sample_of(book.rule.kind, series, view), inside)
+                check(book, labels, sample_of(book.rule.kind, scene, view), inside)
 
 
 def test_rules_that_count_the_same_have_alerts_of_their_own_and_the_firing_one_keeps_what_they_share(call):

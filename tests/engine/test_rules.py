@@ -10,21 +10,10 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.stats import binomtest, norm
 
-from alertd.engine.rules import (
-    LATE,
-    Count,
-    Rate,
-    Rule,
-    describe,
-    design_effect,
-    elevated,
-    judge,
-    judge_past,
-    positions,
-    sample_of,
-    traffic_judged,
-    wilson,
-)
+from alertd.engine.kinds import Count, Rate
+from alertd.engine.kinds.rate import design_effect, wilson
+from alertd.engine.rules import Rule
+from alertd.engine.samples import LATE, Scene, judge_past, positions, sample_of
 from alertd.engine.windows import Match, Series
 
 counts = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)).map(lambda pair: (min(pair), max(pair))), max_size=20)
@@ -123,9 +112,21 @@ def test_the_design_effect_stays_between_one_and_the_sample(sums_of, rooms):
 # judging
 
 
+def judge(kind, series, minute, floor):
+    return kind.judge(Scene(series, minute, floor))
+
+
+def elevated(kind, series, minute, floor):
+    return kind.elevated(Scene(series, minute, floor))
+
+
+def past_of(kind, series, minute, fresh, floor, hold_for):
+    return judge_past(kind, Scene(series, minute, floor), fresh, hold_for)
+
+
 def judged(kind, series, minute=100, floor=0):
     view = judge(kind, series, minute, floor)
-    return view.holds, sample_of(kind, series, view)
+    return view.holds, sample_of(kind, Scene(series, minute, floor), view)
 
 
 @pytest.mark.parametrize(("of", "counted"), [("participants", 5), ("rooms", 2), ("identities", 3)])
@@ -297,9 +298,9 @@ def test_only_what_ended_after_recovery_can_be_elevated(series_of):
 @pytest.mark.parametrize(("of", "enough"), [("participants", 60), ("rooms", 15), ("identities", 4)])
 def test_traffic_was_judged_once_a_rates_minimum_came_by_since(series_of, of, enough):
     series = series_of(*((minute, 0, 4) for minute in range(81, 101)))
-    assert traffic_judged(Rate(above=0.1, of=of, min=enough), series, 85, 100)
-    assert not traffic_judged(Rate(above=0.1, of=of, min=enough + 1), series, 85, 100)
-    assert traffic_judged(Count(at_least=9), Series(), 85, 100)
+    assert Rate(above=0.1, of=of, min=enough).traffic_judged(Scene(series, 100), 85)
+    assert not Rate(above=0.1, of=of, min=enough + 1).traffic_judged(Scene(series, 100), 85)
+    assert Count(at_least=9).traffic_judged(Scene(Series(), 100), 85)
 
 
 # the past
@@ -307,43 +308,43 @@ def test_traffic_was_judged_once_a_rates_minimum_came_by_since(series_of, of, en
 
 def test_what_held_before_the_late_half_hour_is_found_with_its_beginning_and_end(series_of):
     series = series_of((1000, 2, 5), (1010, 1, 5))
-    past = judge_past(Count(at_least=3), series, 1200, {1000, 1010}, 0, 0)
+    past = past_of(Count(at_least=3), series, 1200, {1000, 1010}, 0, 0)
     assert past is not None
     assert (past.first, past.last, past.minutes, past.worst.matched) == (1010, 1029, 20, 3)
 
 
 def test_the_past_ends_where_the_ordinary_positions_begin(series_of):
     series = series_of((1000, 3, 5))
-    past = judge_past(Count(at_least=3, over=3600), series, 1050, {1000}, 0, 0)
+    past = past_of(Count(at_least=3, over=3600), series, 1050, {1000}, 0, 0)
     assert past is not None
     assert (past.first, past.last) == (1000, 1050 - LATE - 1)
-    assert judge_past(Count(at_least=3, over=3600), series, 1030, {1000}, 0, 0) is None
+    assert past_of(Count(at_least=3, over=3600), series, 1030, {1000}, 0, 0) is None
 
 
 def test_windows_that_learn_nothing_new_are_not_judged_again(series_of):
     series = series_of((1000, 3, 5), (1100, 3, 5))
-    past = judge_past(Count(at_least=3), series, 1200, {1100}, 0, 0)
+    past = past_of(Count(at_least=3), series, 1200, {1100}, 0, 0)
     assert past is not None
     assert (past.first, past.last) == (1100, 1129)
-    assert judge_past(Count(at_least=3), series, 1200, set(), 0, 0) is None
+    assert past_of(Count(at_least=3), series, 1200, set(), 0, 0) is None
 
 
 def test_what_a_recovery_has_covered_is_not_told_again(series_of):
     series = series_of((1000, 3, 5))
-    assert judge_past(Count(at_least=3), series, 1200, {1000}, 1000, 0) is None
-    assert judge_past(Count(at_least=3), series, 1200, {1000}, 999, 0) is not None
+    assert past_of(Count(at_least=3), series, 1200, {1000}, 1000, 0) is None
+    assert past_of(Count(at_least=3), series, 1200, {1000}, 999, 0) is not None
 
 
 @pytest.mark.parametrize(("minutes", "told"), [(0, True), (29, True), (30, False)])
 def test_what_never_held_as_long_as_for_is_not_told(series_of, minutes, told):
     series = series_of((1000, 3, 5))  # holds in 30 minutes on end, so for 29 minutes
-    assert (judge_past(Count(at_least=3), series, 1200, {1000}, 0, 60 * minutes) is not None) is told
+    assert (past_of(Count(at_least=3), series, 1200, {1000}, 0, 60 * minutes) is not None) is told
 
 
 def test_two_short_stretches_do_not_make_a_long_one(series_of):
     series = series_of((1000, 3, 5), (1100, 3, 5))
-    assert judge_past(Count(at_least=3), series, 1200, {1000, 1100}, 0, 1800) is None
-    past = judge_past(Count(at_least=3), series, 1200, {1000, 1100}, 0, 0)
+    assert past_of(Count(at_least=3), series, 1200, {1000, 1100}, 0, 1800) is None
+    past = past_of(Count(at_least=3), series, 1200, {1000, 1100}, 0, 0)
     assert past is not None
     assert (past.first, past.last, past.minutes) == (1000, 1129, 60)
 
@@ -356,7 +357,7 @@ def test_the_past_is_what_an_obvious_loop_over_all_minutes_finds(series_of, room
         for ending in range(700, 1200 - LATE)
         if sum(matched for minute, matched in rooms if ending - over // 60 < minute <= ending) >= 3
     ]
-    past = judge_past(kind, series, 1200, {minute for minute, _ in rooms}, 0, 0)
+    past = past_of(kind, series, 1200, {minute for minute, _ in rooms}, 0, 0)
     assert (past and (past.first, past.last, past.minutes)) == ((held[0], held[-1], len(held)) if held else None)
 
 
@@ -366,14 +367,14 @@ def test_the_past_is_what_an_obvious_loop_over_all_minutes_finds(series_of, room
 def test_a_sample_is_described_in_the_unit_of_its_rule(series_of):
     series = series_of((95, 3, 4), (96, 2, 2))
     assert (
-        describe(Count(at_least=5), judged(Count(at_least=5), series)[1]) == "5 participants match within 30m, limit 5"
+        Count(at_least=5).describe(judged(Count(at_least=5), series)[1]) == "5 participants match within 30m, limit 5"
     )
-    assert describe(Count(at_least=2, of="rooms"), judged(Count(at_least=2, of="rooms"), series)[1]).startswith(
-        "2 rooms"
+    assert (
+        Count(at_least=2, of="rooms").describe(judged(Count(at_least=2, of="rooms"), series)[1]).startswith("2 rooms")
     )
     plain = Rate(above=0.05, confidence=None)
-    assert describe(plain, judged(plain, series)[1]) == "83.3 % of 6 participants match within 1h, limit 5 %"
-    assert "(at least " in describe(Rate(above=0.05), judged(Rate(above=0.05), series)[1])
+    assert plain.describe(judged(plain, series)[1]) == "83.3 % of 6 participants match within 1h, limit 5 %"
+    assert "(at least " in Rate(above=0.05).describe(judged(Rate(above=0.05), series)[1])
 
 
 def test_the_key_of_a_rule_is_its_name_and_labels_in_any_order():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 from alertd.engine.counting import SLACK, Windows
 from alertd.engine.decide import Outcome, Policy, Snapshot
 from alertd.engine.groups import Group, Integration
+from alertd.engine.kinds import Count, Rate
 from alertd.engine.routes import Route, Tree
-from alertd.engine.rules import Count, Rate
 from alertd.engine.ticks import Change, applied, missing_since, next_tick, step, still_needed
 
 NOON = 1_772_452_800
@@ -77,7 +78,10 @@ def test_the_next_snapshot_has_what_the_outcome_changed_and_not_what_is_gone(cal
     gone = replace_struct(old, key="gone")
     before = Snapshot(alerts={}, groups={"old": old, "gone": gone})
     windows = Windows([lost], lambda _, value: value)
-    _, after = step(NOON, policy_of(lost), windows, before, [Change(NOON, call(-8, 1), 1)])
+    asked, same = step(NOON, policy_of(lost), windows, before, [Change(NOON, call(-8, 1), 1)])
+    assert same == before, "nothing is decided before it is known where the matches come from"
+    answers = dict.fromkeys((one.fingerprint for one in asked.questions), None)
+    _, after = step(NOON, policy_of(lost), windows, msgspec.structs.replace(before, explained=answers), ())
     assert set(before.groups) == {"old", "gone"}
     assert set(after.groups) == {"old", "gone", '{}:{alertname="Lost"}'}
     assert [alert.state for alert in after.alerts.values()] == ["firing"]

@@ -10,7 +10,7 @@ from alertd.engine.alerts import Alert
 from alertd.engine.decide import Outcome, Snapshot
 from alertd.engine.groups import Told
 from alertd.engine.health import Trouble
-from alertd.engine.rules import Sample
+from alertd.engine.samples import Sample
 from alertd.engine.windows import Evidence
 
 DAY = 86400

@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from alertd.engine.coverage import Seen
-from alertd.engine.rules import Absent, Count, Rate
-from alertd.web.pages import MOST_ROWS, in_words
+from alertd.engine.kinds import Absent, Count, Rate
+from alertd.web.pages import MOST_ROWS
 
 PATHS = ["/", "/alerts", "/notifications", "/rooms", "/rules"]
 HOUR = 3600
@@ -76,6 +76,16 @@ async def test_an_alert_says_how_bad_it_is_since_when_and_why(read, browser, sto
     ):
         assert words in page.text
     assert "https://runbooks.example.com/media?x=1&y=2" in page.links
+
+
+async def test_an_alert_says_which_slice_carries_it_unless_there_is_nothing_to_say(
+    read, browser, stored, make_alert, make_explanation
+):
+    silent = make_explanation(slices=(), localised=False, rooms_affected=2)
+    await stored(make_alert("Told", explain=make_explanation()), make_alert("Untold", explain=silent))
+    page = await read(await browser(), "/alerts")
+    assert "Where: localised: media_region ie1 carries 31 of 40 (62 % of its 50, 14 times the rest)" in page.text
+    assert page.text.count("Where:") == 1
 
 
 async def test_a_count_is_told_as_a_number_not_as_a_share(read, browser, stored, make_alert, make_sample):
@@ -294,15 +304,15 @@ async def test_no_rules_at_all_is_told_to_be_a_mistake(read, browser):
 
 
 def test_absence_is_told_in_words():
-    assert in_words(Absent(fewer_than=5, over=7200)) == "fewer than 5 rooms started within 2h"
+    assert Absent(fewer_than=5, over=7200).in_words() == "fewer than 5 rooms started within 2h"
 
 
 def test_one_is_not_told_as_many():
-    assert in_words(Count(at_least=1)) == "at least 1 participant within 30m"
+    assert Count(at_least=1).in_words() == "at least 1 participant within 30m"
 
 
 def test_a_share_that_needs_no_confidence_is_not_said_to_be_sure():
-    words = in_words(Rate(above=0.1, over=7200, of="identities", min=20, min_rooms=4, confidence=None))
+    words = Rate(above=0.1, over=7200, of="identities", min=20, min_rooms=4, confidence=None).in_words()
     assert words == "more than 10 % of identities within 2h; needs 20 identities, and a match in 4 rooms"
 
 
@@ -311,7 +321,7 @@ def test_a_share_that_needs_no_confidence_is_not_said_to_be_sure():
 
 @pytest.fixture
 async def hostile_pages(
-    browser, store, stored, make_alert, make_evidence, make_event, make_notification, hostile, clock
+    browser, store, stored, make_alert, make_evidence, make_explanation, make_event, make_notification, hostile, clock
 ):
     """Pages on which every text that anybody can choose is hostile."""
     clue = make_evidence(
@@ -322,6 +332,7 @@ async def hostile_pages(
         labels={"alertname": hostile, "account": hostile, hostile: hostile},
         annotations={"summary": hostile, "runbook_url": "javascript:alert(1)", hostile: hostile},
         evidence=(clue,),
+        explain=make_explanation(hostile),
         reason=hostile,
     )
     (told,) = make_notification().alerts

@@ -1,0 +1,116 @@
+"""`absent`: too few rooms of an account started, against a number or against the same time a week ago."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+from alertd.engine.books import KnownStarts
+from alertd.engine.durations import format_duration
+from alertd.engine.samples import LATE, Of, Sample, Scene, View, number_of, percent, worst
+from alertd.engine.statistics import negbin_at_most
+from alertd.engine.windows import MINUTE
+
+WEEK = 7 * 24 * 60
+"""Minutes."""
+RARE = 10**-4.5
+"""The chance below which so few rooms are too few to be one of the usual weeks."""
+SPREAD = 0.3
+"""By how much the same hour of two weeks differs: the coefficient of variation."""
+
+
+class Absent(msgspec.Struct, frozen=True, kw_only=True):
+    """Holds when fewer than `fewer_than` rooms of an account started in a window, or far fewer than a week ago.
+
+    Its series counts rooms in the minute of their start, as far as they are known. A room is known once it has ended
+    and settled, so the end of the window is always thin: `over` must be longer than that takes. With `below_usual`
+    both weeks are taken as they were known then, in several `windows`.
+    """
+
+    fewer_than: int | None = None
+    over: int = 7200
+    below_usual: float | None = None
+    windows: tuple[int, ...] = (900, 1800, 3600, 7200, 10800)
+    of: ClassVar[Of] = "rooms"
+    holds_below: ClassVar[bool] = True
+    needs_match: ClassVar[bool] = False
+
+    @property
+    def reach(self) -> int:
+        """How far back it looks."""
+        return self.minutes * MINUTE
+
+    @property
+    def minutes(self) -> int:
+        """The longest window in minutes, and the week before it."""
+        if self.below_usual is None:
+            return self.over // MINUTE
+        return WEEK + LATE + max(self.windows) // MINUTE
+
+    @property
+    def hindsight(self) -> int:
+        """None: rooms that were missing and came late are no news."""
+        return 0
+
+    def judge(self, scene: Scene) -> View:
+        """Whether too few started, judged in whole windows: what a floor leaves out would be taken for missing."""
+        if self.below_usual is None:
+            return self._few(scene)
+        return worst(self._fewer_than_usual(scene, window) for window in self.windows)
+
+    def judge_then(self, scene: Scene) -> View | None:  # noqa: ARG002 - as all kinds
+        """Nothing: rooms that were missing and came late are no news."""
+        return None
+
+    def elevated(self, scene: Scene) -> int | None:
+        """While it holds."""
+        return scene.minute if self.judge(scene).holds else None
+
+    def traffic_judged(self, scene: Scene, since: int) -> bool:  # noqa: ARG002 - as all kinds
+        """Rooms that start again are the traffic."""
+        return True
+
+    def conceivable(self, scene: Scene, after: int, upto: int) -> bool:  # noqa: ARG002 - as all kinds
+        """Always: it is about what is not there."""
+        return True
+
+    def in_words(self) -> str:
+        """`fewer than 5 rooms started within 2h`."""
+        if self.below_usual is None:
+            over = format_duration(self.over)
+            return f"fewer than {number_of(self.fewer_than or 0, 'rooms')} started within {over}"
+        windows = ", ".join(map(format_duration, self.windows))
+        return f"fewer rooms started than {percent(self.below_usual)} of a week ago, beyond chance, within {windows}"
+
+    def describe(self, sample: Sample) -> str:
+        """`2 rooms started within 2h, fewer than 5 are too few`."""
+        window, started = format_duration(sample.window), _rooms(sample.matched)
+        if self.below_usual is not None:
+            usual = f"{sample.baseline or 0.0:.3g} were known at this time a week ago"
+            return f"{started} known that started within {window}, {usual}"
+        enough = f"fewer than {self.fewer_than} are" if (self.fewer_than or 0) > 1 else "none is"
+        return f"{started} started within {window}, {enough} too few"
+
+    def _few(self, scene: Scene) -> View:
+        after, limit = scene.minute - self.over // MINUTE, self.fewer_than or 0
+        sums = scene.series.between(after, scene.minute)
+        few = sums.rooms
+        return View(0, self.over, after, scene.minute, sums, few, few, few < limit, few, limit, -few)
+
+    def _fewer_than_usual(self, scene: Scene, window: int) -> View:
+        """Rooms as known, against the mean of the windows around the same time a week ago, as known then."""
+        length, minute = window // MINUTE, scene.minute
+        after = minute - length
+        sums = scene.series.between(after, minute)
+        book = scene.series.book
+        known = book.known(length, minute) if isinstance(book, KnownStarts) else 0
+        usual = book.mean(length, minute - WEEK, LATE) if isinstance(book, KnownStarts) else 0.0
+        limit = (self.below_usual or 0.0) * usual
+        holds = known < limit and negbin_at_most(known, limit, SPREAD) < RARE
+        excess = limit - known
+        return View(0, window, after, minute, sums, known, known, holds, known, limit, excess, baseline=usual)
+
+
+def _rooms(number: int) -> str:
+    return "no room" if number == 0 else f"{number} room{'s' if number > 1 else ''}"
