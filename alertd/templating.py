@@ -3,7 +3,7 @@
 The same variables stand everywhere:
 
 in annotations of rules
-    `labels` (name -> value), `sample` (alertd.engine.rules.Sample), `rule` (`alert`, `source`)
+    `labels` (name -> value), `sample` (alertd.engine.samples.Sample), `rule` (`alert`, `source`)
 in messages of receivers
     `notification` (alertd.engine.groups.Notification), `alerts`, `firing`, `resolved` (lists of its alerts),
     `group_labels`, `common_labels`, `common_annotations` (name -> value), `receiver` (its name), `external_url`,

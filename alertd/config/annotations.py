@@ -4,36 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Any
 
-from alertd.engine.rules import Absent, Annotation, Count, Kind, Rate, Sample
+import msgspec
+
+from alertd.config.defaulttexts import default_sources
+from alertd.engine.conditions import EVERYTHING, Condition
+from alertd.engine.kinds import AnyKind
+from alertd.engine.rules import Annotation
+from alertd.engine.samples import Sample
 from alertd.templating import ANNOTATION_VARIABLES, Render, compile_text
 
-_RATE = {
-    "summary": "{{ sample.rate|percent }} of {{ sample.of }}: {{ match }}",
-    "description": """\
-{{ sample.matched|number }} of {{ sample.total|number }} {{ sample.of }} match, \
-in {{ sample.rooms_affected|number }} of \
-{{ sample.rooms|number }} rooms that ended within {{ sample.window|duration }}: {{ sample.rate|percent }}\
-{% if sample.lower is not none %}, and beyond chance at least {{ sample.lower|percent }}{% endif %}. \
-The limit is {{ sample.limit|percent }}.""",
-}
-_COUNT = {
-    "summary": "{{ sample.matched|number }} in {{ sample.window|duration }}: {{ match }}",
-    "description": """\
-Matching {{ sample.of }}: {{ sample.matched|number }}, in {{ sample.rooms_affected|number }} of \
-{{ sample.rooms|number }} rooms that ended within {{ sample.window|duration }}. \
-The limit is {{ sample.limit|number }}.""",
-}
-_ABSENT = {
-    "summary": """\
-{% if sample.matched %}Only {{ sample.matched|number }} room{{ "s" if sample.matched > 1 }}\
-{% else %}No room{% endif %} started within {{ sample.window|duration }}""",
-    "description": """\
-Rooms of the account that started within {{ sample.window|duration }} and are known: {{ sample.matched|number }}. \
-The rule holds below {{ sample.limit|number }}. A room is known once it has ended and Twilio's log of it is complete, \
-so those of the last minutes are not among them.""",
-}
-_DEFAULTS: dict[type[Kind], dict[str, str]] = {Rate: _RATE, Count: _COUNT, Absent: _ABSENT}
 _SPECIMEN = Sample(
     value=0.08,
     limit=0.05,
@@ -44,10 +25,16 @@ _SPECIMEN = Sample(
     identities=15,
     window=3600,
     position=0,
-    lower=0.06,
-    upper=0.11,
     settled_share=1.0,
 )
+_HAS: dict[str, dict[str, Any]] = {
+    "rate": {"lower": 0.06, "upper": 0.11},
+    "anomaly": {"of": "rooms", "baseline": 0.02},
+    "spike": {"value": 16, "limit": 9, "baseline": 3.0},
+    "new_value": {"value": 1, "limit": 0, "new": ("2.31.0",)},
+    "absent": {"value": 16, "limit": 70, "total": 16, "baseline": 100.0, "below": True},
+}
+"""What samples of a kind have beside what all have."""
 LONGEST_MATCH = 300
 """Characters of a condition that a default text shows."""
 
@@ -58,10 +45,11 @@ def compiled(name: str, source: str) -> Render:
     return compile_text(source, name=name, known=ANNOTATION_VARIABLES)
 
 
-def trial(render: Render, alert: str, labels: Mapping[str, str]) -> str | None:
-    """What goes wrong when an annotation is rendered for a made-up sample, or None."""
+def trial(render: Render, alert: str, labels: Mapping[str, str], kind: str) -> str | None:
+    """What goes wrong when an annotation is rendered for a made-up sample of a `kind`, a rule's key; or None."""
+    sample = msgspec.structs.replace(_SPECIMEN, **_HAS.get(kind, {}))
     try:
-        render({"labels": labels, "sample": _SPECIMEN, "rule": {"alert": alert, "source": ""}})
+        render({"labels": labels, "sample": sample, "rule": {"alert": alert, "source": ""}})
     except ValueError as error:
         complaint = str(error).replace(f"'{Sample.__module__}.Sample object'", "sample")
         hint = f" (labels here: {', '.join(sorted(labels))})" if "'dict object'" in complaint else ""
@@ -69,18 +57,19 @@ def trial(render: Render, alert: str, labels: Mapping[str, str]) -> str | None:
     return None
 
 
-def default_texts(kind: Kind, match: str, missing_in: Iterable[str]) -> dict[str, Annotation]:
-    """The texts `summary` and `description` for a rule of this kind, without those it has; `match` says what counts."""
-    shown = match if len(match) <= LONGEST_MATCH else f"{match[: LONGEST_MATCH - 1]}…"
-    sources = _DEFAULTS[type(kind)].items()
-    return {name: _with_match(name, source, shown) for name, source in sources if name not in missing_in}
+def default_texts(kind: AnyKind, match: Condition, missing_in: Iterable[str]) -> dict[str, Annotation]:
+    """The texts `summary` and `description` for a rule of this kind, without those it has."""
+    words = "everybody" if match == EVERYTHING else str(match)
+    shown = words if len(words) <= LONGEST_MATCH else f"{words[: LONGEST_MATCH - 1]}…"
+    sources = default_sources(kind).items()
+    return {name: _with(name, source, shown, kind) for name, source in sources if name not in missing_in}
 
 
-def _with_match(name: str, source: str, match: str) -> Annotation:
+def _with(name: str, source: str, match: str, kind: AnyKind) -> Annotation:
     render = _default(name, source)
-    return lambda variables: render({**variables, "match": match})
+    return lambda variables: render({**variables, "match": match, "kind": kind})
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def _default(name: str, source: str) -> Render:
     return compile_text(source, name=name)

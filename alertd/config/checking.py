@@ -94,10 +94,10 @@ def _judge(path: Path) -> tuple[Judged, JudgedRules]:
 def _beyond_history(config: Config, rules: Iterable[Rule]) -> Iterator[Problem]:
     kept = config.store.keep
     for rule in rules:
-        if rule.kind.over > kept:
+        if rule.kind.reach > kept:
             file, _, line = rule.source.rpartition(":")
             message = (
-                f"{rule.alert} looks back {format_duration(rule.kind.over)}, but store.keep is {format_duration(kept)}"
+                f"{rule.alert} looks back {format_duration(rule.kind.reach)}, but store.keep is {format_duration(kept)}"
             )
             yield Problem(file, int(line), 1, message)
 

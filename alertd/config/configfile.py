@@ -44,6 +44,7 @@ class Config:
     collect: Collect
     store: Store
     rule_paths: tuple[Path, ...]
+    watch: bool
     http: Http
     route: Route
     receivers: Mapping[str, tuple[Integration, ...]]
@@ -104,6 +105,7 @@ def _config(path: Path, tables: ConfigTables, rule_paths: tuple[Path, ...]) -> C
         collect=tables.collect,
         store=_beside(path.parent, tables.store),
         rule_paths=rule_paths,
+        watch=tables.rules.watch,
         http=tables.http,
         route=build_route(tables.route, Route(receiver="")),
         receivers={receiver.name: tuple(_integrations(receiver)) for receiver in tables.receivers},

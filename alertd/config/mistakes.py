@@ -41,6 +41,7 @@ _BOUNDS = {
     "less_than_equal": "must be at most {le}",
     "less_than": "must be less than {lt}",
     "string_too_long": "must not be longer than {max_length} characters",
+    "too_long": "must not hold more than {max_length}",
 }
 
 

@@ -13,23 +13,28 @@ from alertd.config.annotations import compiled, default_texts, trial
 from alertd.config.forms import label_complaint
 from alertd.config.mistakes import dotted
 from alertd.config.reading import Document, KeyPath, Written
-from alertd.config.ruletables import (
-    CONDITIONS,
-    KINDS,
-    LATER_KINDS,
-    AbsentTable,
-    CountTable,
-    RateTable,
-    RuleTable,
-    Shared,
-)
+from alertd.config.ruletables import CONDITIONS, KINDS, OF_EVERYBODY, RuleTable, Shared
 from alertd.engine.conditions import EVERYTHING, Condition, Parsed, both, parse_condition, parse_expression
 from alertd.engine.fields import Field, UnknownFieldError, find_field, label_name
-from alertd.engine.rules import Absent, Annotation, Count, Kind, Rate, Rule
+from alertd.engine.kinds import Absent, Anomaly, AnyKind, BurnRate, Count, Distinct, Metric, NewValue, Rate, Spike
+from alertd.engine.rules import Annotation, Rule
 from alertd.errors import Problem
+from alertd.settings import Table
 
-QUIET = {Rate: 900, Absent: 900, Count: 14400}
-"""Seconds of quiet before an alert resolves, by kind, where the rule does not say."""
+_KINDS: dict[str, type[AnyKind]] = {
+    "count": Count,
+    "rate": Rate,
+    "anomaly": Anomaly,
+    "burn_rate": BurnRate,
+    "spike": Spike,
+    "new_value": NewValue,
+    "absent": Absent,
+    "metric": Metric,
+    "distinct": Distinct,
+}
+"""The kinds by the key of their table, whose keys are theirs."""
+QUIET, QUIET_COUNT = 900, 14400
+"""Seconds of quiet before an alert resolves where the rule does not say: of most kinds, and of counts."""
 
 
 @dataclass(slots=True)
@@ -68,6 +73,7 @@ class Draft:
         """The rule, from a valid table and the file's defaults."""
         kind = _kind(table)
         quiet = table.keep_firing_for if table.keep_firing_for is not None else defaults.keep_firing_for
+        usually_quiet = QUIET_COUNT if isinstance(kind, Count) else QUIET
         place = self.document.problem(self.path, "")
         return Rule(
             alert=table.alert,
@@ -76,10 +82,10 @@ class Draft:
             match=self.match,
             by=self.by,
             hold_for=table.for_,
-            keep_firing_for=QUIET[type(kind)] if quiet is None else quiet,
+            keep_firing_for=usually_quiet if quiet is None else quiet,
             no_traffic=table.no_traffic,
             labels=self.labels,
-            annotations=self.annotations | default_texts(kind, str(self.match), self.annotations),
+            annotations=self.annotations | default_texts(kind, self.match, self.annotations),
             source=f"{place.file}:{place.line}",
         )
 
@@ -99,27 +105,29 @@ def draft_rule(document: Document, path: KeyPath, raw: dict[str, Any], defaults:
     return draft
 
 
-def _kind(table: RuleTable) -> Kind:
-    if isinstance(table.rate, RateTable):
-        return Rate(**table.rate.model_dump())
-    if isinstance(table.absent, AbsentTable):
-        return Absent(**table.absent.model_dump())
-    if isinstance(table.count, CountTable):
-        return Count(**table.count.model_dump())
+def _kind(table: RuleTable) -> AnyKind:
+    for name, kind in _KINDS.items():
+        found: Table | None = getattr(table, name)
+        if found is not None:
+            return kind(**found.model_dump())
     return Count(at_least=1)
 
 
 def _judge_kind(draft: Draft, raw: Mapping[str, Any]) -> None:
-    found = [kind for kind in (*KINDS, *LATER_KINDS) if raw.get(kind) is not None]
+    found = _kinds(raw)
     if not found:
         draft.wrong(draft.path, f"says no kind; write one of {', '.join(KINDS)}")
     for later in found[1:]:
         draft.wrong(draft.at(later), f"a rule has one kind, and this one has {found[0]} already", at_key=True)
 
 
+def _kinds(raw: Mapping[str, Any]) -> list[str]:
+    return [kind for kind in KINDS if raw.get(kind) is not None]
+
+
 def _judge_conditions(draft: Draft, raw: Mapping[str, Any]) -> None:
     match, among, when = raw.get("match"), raw.get("among"), raw.get("when")
-    if not match and not when and raw.get("absent") is None:
+    if not match and not when and not {"absent", *OF_EVERYBODY}.intersection(_kinds(raw)):
         draft.wrong(draft.path, "needs match or when, else every participant would count against it")
     if isinstance(among, dict):
         draft.among = _condition(draft, draft.at("among"), parse_condition(plain(among)))
@@ -216,16 +224,26 @@ def _judge_annotations(
 ) -> None:
     labels = {"alertname": draft.alert, **draft.labels, **dict.fromkeys(given, "x")}
     own = _texts(raw, "annotations")
+    kind = _specimen(raw)
     for name, source in (_texts(defaults, "annotations") | own).items():
         complaint = label_complaint(name)
         if complaint is None:
             try:
                 draft.annotations[name] = compiled(name, source)
-                complaint = trial(draft.annotations[name], draft.alert, labels)
+                complaint = trial(draft.annotations[name], draft.alert, labels, kind)
             except ValueError as error:
                 complaint = str(error)
         if complaint:
             draft.wrong(draft.at("annotations", name) if name in own else ("defaults", "annotations", name), complaint)
+
+
+def _specimen(raw: Mapping[str, Any]) -> str:
+    """The kind whose samples hold what those of this rule will: some keys leave things out."""
+    kind = next(iter(_kinds(raw)), "")
+    table = raw[kind] if kind and isinstance(raw[kind], dict) else {}
+    plain_rate = kind == "rate" and table.get("confidence") == "off"
+    plain_absence = kind == "absent" and "below_usual" not in table
+    return "count" if plain_rate or plain_absence else kind
 
 
 def _texts(table: Mapping[str, Any], key: str) -> dict[str, str]:

@@ -9,16 +9,13 @@ from pathlib import Path
 from alertd.config.mistakes import dotted, validate
 from alertd.config.reading import Document, read
 from alertd.config.ruledraft import Draft, draft_rule
-from alertd.config.ruletables import KINDS, LATER_KINDS, RuleFile
+from alertd.config.ruletables import RuleFile
 from alertd.config.tomltext import parse_toml
 from alertd.config.yamltext import parse_yaml
 from alertd.engine.rules import Rule
 from alertd.errors import InputError, Problem
 
 SUFFIXES = (".yaml", ".yml", ".toml")
-_LATER = dict.fromkeys(LATER_KINDS, f"this kind is not supported yet; there are {', '.join(KINDS)}") | dict.fromkeys(
-    ("absent.below_usual", "absent.windows"), "comparing with the usual is not supported yet; write fewer_than and over"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,7 @@ def _judge_file(file: Path, judged: JudgedRules, first: dict[str, str]) -> None:
     except InputError as error:
         judged.problems.extend(error.problems)
         return
-    tables, problems = validate(RuleFile, document, _LATER)
+    tables, problems = validate(RuleFile, document)
     drafts = list(_drafts(document))
     problems += [*document.problems, *(problem for draft in drafts for problem in draft.problems)]
     problems += _twins(document, drafts, first)

@@ -9,8 +9,19 @@ from alertd.config.ruletables import RuleFile
 from alertd.config.tables import config_file
 from alertd.engine.durations import format_duration
 from alertd.engine.fields import field_names, find_field
+from alertd.engine.literals import PATTERN_LENGTH
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_NULL = {"type": "null"}
+_LEVELS = {"participant": "a participant's own", "room": "the room's", "derived": "worked out by alertd"}
+_KINDS = {"text": "text", "any": "as it is sent", "number": "number", "time": "time", "flag": "true or false"}
+_KINDS |= {"list": "list; has: finds one in it", "version": 'version, like "< 2.28"'}
+_SCALAR: dict[str, Any] = {"type": ["string", "number", "boolean"]}
+_TESTS: dict[str, tuple[str, dict[str, Any] | None]] = {
+    "Test": ('A value, a list of them, a glob ("534*"), a comparison (">= 60"), or one of these spelled out.', _SCALAR),
+    "FlagTest": ("true or false.", {"type": "boolean"}),
+    "ListTest": ("{has: a value}, or {exists: false}.", None),
+}
 
 
 def schema_for(what: Literal["config", "rules"]) -> dict[str, Any]:
@@ -18,7 +29,8 @@ def schema_for(what: Literal["config", "rules"]) -> dict[str, Any]:
     model = config_file() if what == "config" else RuleFile
     schema = model.model_json_schema(by_alias=True)
     for table in _tables(schema):
-        _write_durations(table)
+        table.pop("title", None)  # the name of a class says nothing to a person
+        table["properties"] = {key: _as_people_write(item) for key, item in table.get("properties", {}).items()}
     if what == "rules":
         schema["$defs"] |= _condition_schemas()
         rule = schema["$defs"]["RuleTable"]["properties"]
@@ -32,15 +44,28 @@ def _tables(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield from schema.get("$defs", {}).values()
 
 
-def _write_durations(table: dict[str, Any]) -> None:
-    """Defaults of durations as people write them; defaults of whole tables are those of their keys."""
-    for item in table.get("properties", {}).values():
-        forms = [item, *item.get("anyOf", [])]
-        if any("[wdhms]" in str(form.get("pattern")) for form in forms) and isinstance(item.get("default"), int):
-            item["default"] = format_duration(item["default"])
-        if item.get("default") is None or isinstance(item["default"], dict):
-            item.pop("default", None)
-        item.pop("title", None)
+def _as_people_write(item: dict[str, Any]) -> dict[str, Any]:
+    """A key without the null that stands for its absence, and with its default as it would be written.
+
+    Defaults of whole tables are those of their keys.
+    """
+    forms = [form for form in item.get("anyOf", []) if form != _NULL]
+    kept = {name: part for name, part in item.items() if name not in ("title", "anyOf", "default")}
+    kept |= forms[0] if len(forms) == 1 else {"anyOf": forms} if forms else {}
+    if kept.get("format") == "path":  # pydantic's own word, which strict validators refuse
+        del kept["format"]
+    default = item.get("default")
+    return kept if default is None or isinstance(default, dict) else kept | {"default": _written(default, kept)}
+
+
+def _written(value: Any, schema: dict[str, Any]) -> Any:  # noqa: ANN401 - whatever JSON can say
+    """A default as people write it: durations as text, also within lists."""
+    if isinstance(value, list | tuple):
+        places = schema.get("prefixItems") or [schema.get("items", {})] * len(value)
+        return [_written(part, place) for part, place in zip(value, places, strict=True)]
+    forms = [schema, *schema.get("anyOf", [])]
+    duration = type(value) is int and any("[wdhms]" in str(form.get("pattern")) for form in forms)
+    return format_duration(value) if duration else value
 
 
 def _condition_schemas() -> dict[str, Any]:
@@ -61,34 +86,28 @@ def _condition_schemas() -> dict[str, Any]:
             "patternProperties": {r"^(publisher_info|publisherInfo|properties)\.": {"$ref": "#/$defs/Test"}},
             "additionalProperties": False,
         },
-        "Test": _test_schema(),
+        **{name: _test_schema(name, *parts) for name, parts in _TESTS.items()},
     }
 
 
 def _field_schema(name: str) -> dict[str, Any]:
-    values = find_field(name).values
-    return {"$ref": "#/$defs/Test", "examples": list(values)} if values else {"$ref": "#/$defs/Test"}
+    field = find_field(name)
+    test = {"flag": "FlagTest", "list": "ListTest"}.get(field.kind, "Test")
+    schema = {"$ref": f"#/$defs/{test}", "description": f"{field.name}: {_LEVELS[field.level]}; {_KINDS[field.kind]}."}
+    return schema | ({"examples": list(field.values)} if field.values else {})
 
 
-def _test_schema() -> dict[str, Any]:
-    scalar = {"type": ["string", "number", "boolean"]}
-    test = {"$ref": "#/$defs/Test"}
-    return {
-        "description": 'A value, a list of them, a glob ("534*"), a comparison (">= 60"), or one of these spelled out.',
-        "anyOf": [
-            scalar,
-            {"type": "array", "items": test},
-            {
-                "type": "object",
-                "properties": {
-                    "not": test,
-                    "in": {"type": "array", "items": test},
-                    "exists": {"type": "boolean"},
-                    "regex": {"type": "string"},
-                    **{op: {"type": ["string", "number"]} for op in ("gt", "gte", "lt", "lte")},
-                    "has": scalar,
-                },
-                "additionalProperties": False,
-            },
-        ],
+def _test_schema(name: str, description: str, bare: dict[str, Any] | None) -> dict[str, Any]:
+    """What the test of a field may be: a bare value if it can, a list of such, or one spelled out."""
+    test = {"$ref": f"#/$defs/{name}"}
+    several = {"type": "array", "items": test, "minItems": 1}
+    spelled_out = {
+        "not": test,
+        "in": several,
+        "exists": {"type": "boolean"},
+        "regex": {"type": "string", "maxLength": PATTERN_LENGTH},
+        **{op: {"type": ["string", "number"]} for op in ("gt", "gte", "lt", "lte")},
+        "has": _SCALAR,
     }
+    mapping = {"type": "object", "properties": spelled_out, "additionalProperties": False, "minProperties": 1}
+    return {"description": description, "anyOf": [*([bare, several] if bare else []), mapping]}

@@ -155,6 +155,7 @@ class Rules(Table):
         description="Rule files, or folders with *.yaml, *.yml and *.toml files (*.test.* are tests), relative to this "
         "file's folder.",
     )
+    watch: bool = Field(True, description="Whether a change of this file or of a rule file takes effect by itself.")
 
 
 class Http(Table):

@@ -7,7 +7,8 @@ import pytest
 
 from alertd.config import load_rules
 from alertd.engine.conditions import EVERYTHING, both, parse_condition, parse_expression
-from alertd.engine.rules import Absent, Count, Rate, Sample
+from alertd.engine.kinds import Absent, Count, Rate
+from alertd.engine.samples import Sample
 from alertd.errors import InputError
 
 SAMPLE = Sample(

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from alertd.config import load_rules
-from alertd.engine.conditions import compile_condition
+from alertd.engine.conditions import EVERYTHING, compile_condition
 from alertd.engine.fields import Extractor
+from alertd.engine.kinds import Absent, Anomaly, Rate
 from alertd.engine.records import Participant, Room, SettledRoom
-from alertd.engine.rules import Absent, Sample
+from alertd.engine.samples import Sample
 
 FOLDER = Path(__file__).parents[2] / "rules"
 LOADED = load_rules([FOLDER])
@@ -30,7 +31,17 @@ ORDINARY = [
     ("something_new_of_twilio", None),
 ]
 SAMPLE = Sample(
-    value=0.08, limit=0.05, matched=16, total=200, rooms=80, rooms_affected=9, identities=15, window=3600, position=0
+    value=0.08,
+    limit=0.05,
+    matched=16,
+    total=200,
+    rooms=80,
+    rooms_affected=9,
+    identities=15,
+    window=3600,
+    position=0,
+    baseline=0.01,
+    new=("53405",),
 )
 
 
@@ -49,7 +60,8 @@ def matches(rule, end_reason, error_code, version="2.34.0"):
 
 
 def found(end_reason, error_code, version="2.34.0"):
-    return {rule.alert for rule in LOADED.rules if matches(rule, end_reason, error_code, version)}
+    counting = [rule for rule in LOADED.rules if rule.match != EVERYTHING]
+    return {rule.alert for rule in counting if matches(rule, end_reason, error_code, version)}
 
 
 def test_they_load_without_a_notice():
@@ -100,12 +112,30 @@ def test_each_rule_says_how_bad_it_is_and_what_to_do(rule):
         assert texts["runbook_url"].startswith("https://www.twilio.com/docs/")
 
 
-def test_silence_is_off_and_a_page_for_those_who_switch_it_on(rule_file):
-    assert "NoRoomsStart" not in {rule.alert for rule in LOADED.rules}
-    written = (FOLDER / "silence.yaml").read_text()
-    (rule,) = load_rules([rule_file(written.replace("enabled: false", "enabled: true"))]).rules
-    assert rule.kind == Absent(fewer_than=1, over=3600)
-    test_each_rule_says_how_bad_it_is_and_what_to_do(rule)
+OFF = {"NoRoomsStart", "ErrorBudgetBurning", "ErrorBudgetShrinking", "NewSdkVersion"}
+
+
+def test_what_would_cry_wolf_is_off():
+    written = "".join(path.read_text() for path in FILES)
+    assert written.count("enabled: false") == len(OFF)
+    assert not OFF & {rule.alert for rule in LOADED.rules}
+
+
+def test_what_is_off_is_as_good_for_those_who_switch_it_on(write):
+    for path in FILES:
+        write(f"on/{path.name}", path.read_text().replace("enabled: false", "enabled: true"))
+    loaded = load_rules([write("on/README.md", "").parent])
+    rules = {rule.alert: rule for rule in loaded.rules}
+    assert set(rules) >= OFF
+    assert rules["NoRoomsStart"].kind == Absent(fewer_than=1, over=3600)
+    for name in OFF:
+        test_each_rule_says_how_bad_it_is_and_what_to_do(rules[name])
+
+
+def test_what_is_judged_against_the_usual_shares_the_page_of_what_is_judged_against_a_limit():
+    found = [rule for rule in LOADED.rules if rule.alert == "MediaConnectionFailing"]
+    assert {type(rule.kind) for rule in found} == {Rate, Anomaly}
+    assert len({rule.by for rule in found}) == 1
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
