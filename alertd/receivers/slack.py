@@ -121,6 +121,8 @@ def _whole(story: Story) -> list[Block]:
     fields = [mrkdwn(f"*{fact.name}*\n{escape(fact.value, 500)}") for fact in story.facts]
     blocks = [_section(plain(words)) for words in (story.summary, story.description) if words]
     blocks.append({"type": "section", "fields": fields[:10]})
+    if story.carried_by:
+        blocks.append(_section(plain(f"Carried by {story.carried_by}")))
     if story.clues:
         blocks.append(_section(_joined("\n", ["*Evidence*", *(f"• {_clue(clue)}" for clue in story.clues)])))
     if story.why:
@@ -132,6 +134,7 @@ def _brief(story: Story) -> list[Block]:
     """One of several alerts in four blocks, for ten have to fit: what, where, how bad, and the latest evidence."""
     title = [f"*{story.state}* {code(story.name)}", " / ".join(map(code, story.place)), _links(story)]
     facts = [f"{fact.name}: {fact.value}" for fact in story.facts if fact.name in _BRIEF_FACTS]
+    facts += [f"Carried by {story.carried_by}"] if story.carried_by else []
     blocks = [_section(_joined(" · ", filter(None, title)))]
     if story.summary:
         blocks.append(_section(plain(story.summary)))

@@ -29,6 +29,7 @@ from alertd.settings import Secret
 if TYPE_CHECKING:
     import aiohttp
 
+    from alertd.engine.explain import Slice
     from alertd.engine.groups import Notification, NotifiedAlert
     from alertd.engine.windows import Evidence
 
@@ -45,6 +46,7 @@ EVIDENCE_FIELDS = (
     *("account", "room_sid", "room_name", "participant_sid", "identity", "end_reason", "error_code", "error_url"),
     *("sdk", "media_region", "edge_location"),
 )
+SLICE_FIELDS = ("field", "value", "matched", "total", "relative_risk")
 
 
 def _signing_key(secret: SecretStr) -> SecretStr:
@@ -153,7 +155,13 @@ def rfc3339(instant: int | None) -> str | None:
 
 def _alert(alert: NotifiedAlert, external_url: str) -> dict[str, Any]:
     sample = {name: getattr(alert.sample, name, None) for name in SAMPLE_FIELDS}
-    evidence = [_evidence(item) for item in alert.evidence]
+    explanation = alert.explain
+    seen = {
+        "late": alert.late,
+        "evidence": [_evidence(item) for item in alert.evidence],
+        "localised": None if explanation is None else explanation.localised,
+        "explain": [_slice(one) for one in explanation.slices] if explanation is not None else [],
+    }
     return {
         "status": alert.status,
         "labels": alert.labels,
@@ -162,8 +170,12 @@ def _alert(alert: NotifiedAlert, external_url: str) -> dict[str, Any]:
         "endsAt": NOT_ENDED if alert.ends_at is None else rfc3339(alert.ends_at),
         "generatorURL": alert_link(external_url, alert.fingerprint),
         "fingerprint": alert.fingerprint,
-        "alertd": {**sample, "late": alert.late, "evidence": evidence, "explain": []},
+        "alertd": {**sample, **seen},
     }
+
+
+def _slice(one: Slice) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in SLICE_FIELDS}
 
 
 def _evidence(item: Evidence) -> dict[str, Any]:

@@ -112,7 +112,11 @@ def _sample() -> Schema:
         "settled_share": _number("Share of the rooms known in the window that are final."),
         "late": {"type": "boolean", "description": "Whether it was over before alertd learned of it."},
         "evidence": _list("evidence", "Participants that matched, the latest few."),
-        "explain": _list("slice", "The slices of traffic that carry it, the most telling first."),
+        "localised": {
+            "type": ["boolean", "null"],
+            "description": "Whether its first slice carries it; null: unknown.",
+        },
+        "explain": _list("slice", "The slices of traffic that carry it, the most surprising first; three at most."),
     }
     return _object("What the rule saw; null where the alert has no sample.", properties)
 
@@ -137,10 +141,10 @@ def _evidence() -> Schema:
 
 def _slice() -> Schema:
     properties = {
-        "field": _text("The field."),
+        "field": _text("The field, by a name that rules can use."),
         "value": _text("Its value."),
-        "matched": {"type": "integer", "description": "Matches in the slice."},
-        "total": {"type": "integer", "description": "Its population."},
-        "relative_risk": _number("Its share of matches against the rest's."),
+        "matched": {"type": "integer", "description": "Participants in the slice that match."},
+        "total": {"type": "integer", "description": "Participants in the slice."},
+        "relative_risk": {"type": "number", "description": "Its share of matches against the rest's."},
     }
     return _object("A slice of the traffic.", properties)

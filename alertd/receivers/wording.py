@@ -13,8 +13,9 @@ from urllib.parse import quote, urlencode, urlsplit
 from alertd.templating import duration, number, percent, time
 
 if TYPE_CHECKING:
+    from alertd.engine.explain import Explanation, Verdict
     from alertd.engine.groups import Notification, NotifiedAlert
-    from alertd.engine.rules import Sample
+    from alertd.engine.samples import Sample
     from alertd.engine.windows import Evidence
 
 State = Literal["FIRING", "RESOLVED", "LATE", "TEST"]
@@ -25,6 +26,11 @@ CLUES, CLUES_EACH = 5, 2
 DRILL = "This is a drill: nothing is wrong."
 _HARMFUL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 """Controls (a terminal obeys them), marks that turn the direction of text, and halves of characters."""
+_VERDICTS: dict[Verdict, str] = {
+    "localised": "",
+    "fleet-wide": "no slice alone, it is fleet-wide",
+    "too few to tell": "too few to tell",
+}
 _SHORT = frozenset({"Since", "Lasted", "Late", "Seen", "Rooms"})
 _TITLE_LABELS = frozenset({"alertname", "severity"})
 _OWN_ANNOTATIONS = frozenset({"summary", "description", "runbook_url"})
@@ -57,6 +63,7 @@ class Story(NamedTuple):
     summary: str
     description: str
     facts: tuple[Fact, ...]
+    carried_by: str
     clues: tuple[Clue, ...]
     labels: tuple[str, ...]
     why: str
@@ -147,12 +154,12 @@ def plain(notification: Notification, external_url: str) -> str:
 
 def _plain_story(story: Story, *, alone: bool) -> str:
     if not alone:  # one of several: what it is and how bad, the rest is behind the link
-        known = [fact for fact in story.facts if fact.name in _SHORT]
+        known = [fact for fact in story.facts if fact.name in _SHORT] + [Fact("Carried by", story.carried_by)]
         known += [Fact("Example", _plain_clue(clue)) for clue in story.clues[: story.state == "FIRING"]]
         return "\n".join([f"[{story.state}] {story.title}", story.summary, *_rows([*known, Fact("Open", story.link)])])
     rows = [row for row in (story.summary, story.description) if row]
     addresses = sorted({f"{clue.error}: {clue.error_url}" for clue in story.clues if clue.error_url})
-    known = [*story.facts, Fact("Why", story.why)]
+    known = [*story.facts, Fact("Carried by", story.carried_by), Fact("Why", story.why)]
     known += [Fact("" if place else "Evidence", _plain_clue(clue)) for place, clue in enumerate(story.clues)]
     known += [Fact("", address) for address in addresses]
     known += [Fact("Labels", ", ".join(story.labels)), Fact("Runbook", story.runbook or ""), Fact("Open", story.link)]
@@ -180,6 +187,7 @@ def _story(alert: NotifiedAlert, notification: Notification, external_url: str) 
         summary=text(annotations.get("summary", ""), 700),
         description=text("\n".join(filter(None, [annotations.get("description", ""), *notes[:5]]))),
         facts=tuple(_facts(alert, notification.at)),
+        carried_by=_carried_by(alert.explain),
         clues=tuple(_clue(item, notification.at) for item in _latest(alert.evidence)[:clues]),
         labels=tuple(f"{line(name, 60)}={line(value, 100)}" for name, value in sorted(alert.labels.items())[:20]),
         why=line(alert.reason, 300),
@@ -295,6 +303,17 @@ def _seen(alert: NotifiedAlert) -> list[Fact]:
     if alert.first_seen is None or alert.last_seen is None:
         return []
     return [Fact("Rooms ended", _stretch(alert.first_seen, alert.last_seen))]
+
+
+def _carried_by(explanation: Explanation | None) -> str:
+    """Which slices carry the matches, in one line: `media_region ie1: 31 of 40 (62 % of its 50, 14 times the rest)`."""
+    if explanation is None or not explanation.tells:
+        return ""
+    told = [f"{one.field} {line(one.value, 60)}: {explanation.extent(one)}" for one in explanation.slices]
+    first, others = told[:1], [f"also {slice_}" for slice_ in told[1:]]
+    if not explanation.localised:
+        first = [f"most by {slice_}" for slice_ in first]
+    return "; ".join(filter(None, [_VERDICTS[explanation.verdict], *first, *others])) + explanation.caveat
 
 
 def _latest(evidence: tuple[Evidence, ...]) -> list[Evidence]:

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from alertd.engine.explain import Explanation, Slice
 from alertd.engine.groups import Notification, NotifiedAlert
 
 NOON = 1772453280  # 2026-03-02 12:08 UTC
@@ -44,6 +45,20 @@ def make_alert(make_sample, make_evidence) -> Callable[..., NotifiedAlert]:
             "last_seen": NOON - 300,
         }
         return NotifiedAlert(**{**known, **changes})
+
+    return make
+
+
+@pytest.fixture
+def make_explanation() -> Callable[..., Explanation]:
+    """Makes an explanation: 31 of 40 matches are in one region; keywords replace parts, `value` that of the slice."""
+
+    def make(value: str = "ie1", **changes: Any) -> Explanation:
+        one = Slice(
+            field="media_region", value=value, matched=31, total=50, share=0.62, relative_risk=13.98, surprise=96.9
+        )
+        known = {"matched": 40, "total": 253, "rooms_affected": 22, "slices": (one,), "localised": True}
+        return Explanation(**{**known, **changes})
 
     return make
 
@@ -91,7 +106,7 @@ def late_alert(make_alert) -> NotifiedAlert:
 
 
 @pytest.fixture
-def hostile(make_alert, make_evidence, make_notification) -> Notification:
+def hostile(make_alert, make_evidence, make_explanation, make_notification) -> Notification:
     """Every text that a stranger can choose calls everybody, injects a header, scripts, and turns the terminal."""
     labels = {"alertname": HOSTILE, "account": HOSTILE, "room": "`" + HOSTILE * 20, "lone": "\ud800"}
     annotations = {
@@ -104,7 +119,8 @@ def hostile(make_alert, make_evidence, make_notification) -> Notification:
         room_sid=HOSTILE, participant_sid=HOSTILE, end_reason=HOSTILE, sdk=HOSTILE, media_region=HOSTILE,
         room_name=HOSTILE, identity=HOSTILE, error_url="https://example.com/|<!channel>",
     )  # fmt: skip
-    one = make_alert(labels=labels, annotations=annotations, evidence=(clue,) * 5, reason=HOSTILE)
+    told = {"evidence": (clue,) * 5, "explain": make_explanation(HOSTILE), "reason": HOSTILE}
+    one = make_alert(labels=labels, annotations=annotations, **told)
     return make_notification(one, group_key=HOSTILE, group_labels=labels, receiver=HOSTILE)
 
 

@@ -182,6 +182,14 @@ def test_the_html_part_links_runbook_alert_and_error(make_notification, make_ale
     assert f'and 4 more: <a href="{url}/alerts">' in page
 
 
+def test_what_carries_an_alert_stands_in_both_parts(make_notification, make_alert, make_explanation, url, now):
+    one = make_notification(make_alert(explain=make_explanation("<b>ie1</b>")))
+    mail = message(one, EmailSettings(**BASE, smarthost="localhost:25"), url, now, {})
+    assert "Carried by:  media_region <b>ie1</b>: 31 of 40 (62 % of its 50, 14 times the rest)" in part(mail, "plain")
+    shown = "media_region &lt;b&gt;ie1&lt;/b&gt;: 31 of 40 (62 % of its 50, 14 times the rest)"
+    assert f'<td class="name">Carried by</td><td>{shown}</td>' in part(mail, "html")
+
+
 def test_a_drill_says_so_in_both_parts(make_notification, url, now):
     settings = EmailSettings(**BASE, smarthost="localhost:25")
     mail = message(make_notification(reason="test"), settings, url, now, {})

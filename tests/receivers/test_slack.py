@@ -74,6 +74,15 @@ def test_one_alert_is_told_in_full(make_notification, url):
         assert needed in told
 
 
+def test_what_carries_an_alert_is_told_alone_and_among_others(make_notification, make_alert, make_explanation, url):
+    told = "Carried by media_region ie1: 31 of 40 (62 % of its 50, 14 times the rest)"
+    one, other = (make_alert(region, explain=make_explanation()) for region in ("au1", "de1"))
+    assert told in words(payload(make_notification(one), url, {}))
+    assert words(payload(make_notification(one, other), url, {})).count(told) == 2
+    spread = make_alert(explain=make_explanation(localised=False))
+    assert "Carried by no slice alone, it is fleet-wide; most by" in words(payload(make_notification(spread), url, {}))
+
+
 def test_colour_bars_tell_firing_from_resolved_from_late_from_drill(
     make_notification, make_alert, resolved_alert, late_alert, url
 ):

@@ -55,10 +55,16 @@ def test_beside_it_stands_what_the_rule_saw(make_notification, url):
     assert (seen["lower"], seen["limit"], seen["window"], seen["position"], seen["of"]) == (
         *(0.061, 0.05, 3600, 0, "participants"),
     )
-    assert (seen["late"], seen["explain"], seen["baseline"]) == (False, [], None)
+    assert (seen["late"], seen["localised"], seen["explain"], seen["baseline"]) == (False, None, [], None)
     assert seen["evidence"][0]["room_sid"].startswith("RM")
     assert seen["evidence"][0]["error_code"] == 53405
     assert seen["evidence"][0]["ended"] == "2026-03-02T12:08:00Z"
+
+
+def test_what_carries_an_alert_is_told_with_its_numbers(make_notification, make_alert, make_explanation, url):
+    seen = payload(make_notification(make_alert(explain=make_explanation())), url)["alerts"][0]["alertd"]
+    slice_ = {"field": "media_region", "value": "ie1", "matched": 31, "total": 50, "relative_risk": 13.98}
+    assert (seen["localised"], seen["explain"]) == (True, [slice_])
 
 
 def test_a_resolved_alert_has_its_end(make_notification, resolved_alert, url):
@@ -68,10 +74,11 @@ def test_a_resolved_alert_has_its_end(make_notification, resolved_alert, url):
 
 
 def test_payloads_of_all_sorts_fit_the_published_schema(
-    make_notification, make_alert, resolved_alert, late_alert, hostile, url, valid
+    make_notification, make_alert, make_explanation, resolved_alert, late_alert, hostile, url, valid
 ):
     bare = make_notification(make_alert(sample=None, evidence=()))
     for notification in (
+        make_notification(make_alert(explain=make_explanation())),
         make_notification(),
         make_notification(resolved_alert),
         make_notification(late_alert),
@@ -215,13 +222,17 @@ def documented(language):
     return re.search(rf"```{language}\n(.*?)```", text, re.DOTALL)[1]
 
 
-def test_the_documented_payload_fits_the_schema_and_names_every_key(make_notification, url, valid):
-    example, real = json.loads(documented("json")), payload(make_notification(), url)
+def test_the_documented_payload_fits_the_schema_and_names_every_key(
+    make_notification, make_alert, make_explanation, url, valid
+):
+    real = payload(make_notification(make_alert(explain=make_explanation())), url)
+    example = json.loads(documented("json"))
     valid.validate(example)
     assert example.keys() == real.keys()
     assert example["alerts"][0].keys() == real["alerts"][0].keys()
     assert example["alerts"][0]["alertd"].keys() == real["alerts"][0]["alertd"].keys()
-    assert example["alerts"][0]["alertd"]["evidence"][0].keys() == real["alerts"][0]["alertd"]["evidence"][0].keys()
+    for part in ("evidence", "explain"):
+        assert example["alerts"][0]["alertd"][part][0].keys() == real["alerts"][0]["alertd"][part][0].keys()
 
 
 async def test_the_documented_check_accepts_what_is_sent_and_nothing_else(endpoint, session, make_notification, url):

@@ -79,6 +79,50 @@ def test_a_baseline_is_told_where_there_is_one(make_notification, make_alert, ma
     assert facts(make_notification(make_alert(sample=make_sample(baseline=0.021))), url)["Usual"] == "2.1 %"
 
 
+IE1 = "media_region ie1: 31 of 40 (62 % of its 50, 14 times the rest)"
+
+
+def carried(make_notification, make_alert, url, explanation):
+    return wording.stories(make_notification(make_alert(explain=explanation)), url)[0].carried_by
+
+
+def test_what_carries_an_alert_is_told_in_a_line(make_notification, make_alert, make_explanation, url):
+    localised = make_explanation()
+    assert carried(make_notification, make_alert, url, localised) == IE1
+    others = make_explanation(slices=localised.slices + make_explanation("sg1").slices)
+    assert carried(make_notification, make_alert, url, others) == f"{IE1}; also {IE1.replace('ie1', 'sg1')}"
+    told = wording.plain(make_notification(make_alert(explain=localised)), url)
+    assert f"\n  Carried by:  {IE1}\n" in told
+
+
+def test_what_the_whole_fleet_has_is_said_to_be_fleet_wide(make_notification, make_alert, make_explanation, url):
+    spread, bare = make_explanation(localised=False), make_explanation(localised=False, slices=())
+    fleet = "no slice alone, it is fleet-wide"
+    assert carried(make_notification, make_alert, url, spread) == f"{fleet}; most by {IE1}"
+    assert carried(make_notification, make_alert, url, bare) == fleet
+
+
+def test_few_rooms_are_said_to_be_too_few_and_if_nothing_stands_out_nothing_is_said(
+    make_notification, make_alert, make_explanation, url
+):
+    few = make_explanation(localised=False, rooms_affected=3)
+    assert carried(make_notification, make_alert, url, few) == f"too few to tell; most by {IE1}"
+    silent = make_explanation(localised=False, rooms_affected=3, slices=())
+    assert carried(make_notification, make_alert, url, silent) == ""
+    assert "Carried by" not in wording.plain(make_notification(make_alert(explain=silent)), url)
+    assert "Carried by" not in wording.plain(make_notification(make_alert(explain=None)), url)
+
+
+def test_a_comparison_without_a_past_is_owned_up_to(make_notification, make_alert, make_explanation, url):
+    told = carried(make_notification, make_alert, url, make_explanation(without_past=True))
+    assert told == f"{IE1} (compared with the rest of the window: there is no past)"
+
+
+def test_each_of_several_alerts_says_what_carries_it(make_notification, make_alert, make_explanation, url):
+    several = make_notification(*(make_alert(region, explain=make_explanation()) for region in ("au1", "de1")))
+    assert wording.plain(several, url).count(f"Carried by:  {IE1}") == 2
+
+
 def test_an_alert_without_a_sample_is_told_all_the_same(make_notification, make_alert, url):
     bare = make_notification(make_alert(sample=None, evidence=(), first_seen=None, last_seen=None, annotations={}))
     assert wording.headline(bare) == "FIRING · MediaConnectionFailing · production / au1"
