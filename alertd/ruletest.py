@@ -1,0 +1,218 @@
+"""Whether rules do what a test expects: its rooms through the evaluator that runs live, with the clock of the case."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from alertd.caserooms import settled_rooms
+from alertd.config.casefiles import Cases
+from alertd.config.casetables import AlertTable, CaseTable, NotificationTable
+from alertd.engine.alerts import Alert
+from alertd.engine.conditions import compile_condition
+from alertd.engine.decide import Outcome, Policy, Sight, Snapshot
+from alertd.engine.durations import format_duration
+from alertd.engine.fields import Extractor, Field
+from alertd.engine.groups import Notification
+from alertd.engine.records import SettledRoom
+from alertd.engine.routes import Tree
+from alertd.engine.rules import Rule
+from alertd.replay import FOREVER, Replay, play
+
+UNTIL = 86400
+"""Seconds behind the last room for which a case goes on that expects nothing at any moment."""
+
+
+class Mismatch(NamedTuple):
+    """Where a test fails: `place` in its file, what (`alerts at 40m`), the lines expected and come, and why so."""
+
+    place: str
+    what: str
+    expected: tuple[str, ...]
+    came: tuple[str, ...]
+    why: tuple[str, ...] = ()
+
+
+class Verdict(NamedTuple):
+    """What became of one test; it passed if there are no mismatches. `seconds` is how long it took."""
+
+    file: str
+    place: str
+    name: str
+    seconds: float
+    mismatches: tuple[Mismatch, ...]
+
+
+class _Played(NamedTuple):
+    """A case after it was played: its rooms, what stood at each moment that it asks about, and what was sent."""
+
+    case: CaseTable
+    start: int
+    rooms: Sequence[SettledRoom]
+    at: dict[int, Snapshot]
+    notifications: Sequence[Notification]
+
+    def offset(self, moment: int | None) -> str:
+        """A moment as the case writes it."""
+        return format_duration(max(0, (moment or self.start) - self.start))
+
+
+async def run_test(cases: Cases, place: int) -> Verdict:
+    """Play the test at this place of the file, and compare."""
+    began, case = time.perf_counter(), cases.tests[place]
+    played = await _play(cases, case)
+    mismatches = [*_alerts_compared(cases, place, played), *_notifications_compared(cases, place, played)]
+    seconds = time.perf_counter() - began
+    return Verdict(cases.file, cases.place(place, "name"), case.name, seconds, tuple(mismatches))
+
+
+async def _play(cases: Cases, case: CaseTable) -> _Played:
+    start, routing = int(case.start.timestamp()), cases.routing
+    rooms = settled_rooms(case, routing.settle_timeout)
+    accounts = tuple(sorted({room.account for room in rooms})) or ("production",)
+    sights = [Sight(account=account, seen_from=start, seen_until=FOREVER) for account in accounts]
+    policy = Policy(rules=cases.rules, tree=Tree(routing.route), integrations=routing.integrations, accounts=accounts)
+    replay = Replay(rooms, begin=start - 1, sights=sights)
+    moments = sorted({start + expected.at for expected in case.expect}) or [(replay.last or start) + UNTIL]
+    found: dict[int, Snapshot] = {}
+
+    def judged(at: int, _outcome: Outcome, after: Snapshot) -> None:
+        found[moments[bisect_left(moments, at)]] = after
+
+    await play(replay, policy, _shown, moments[-1], judged)
+    stands = Snapshot(alerts={}, groups={})
+    for moment in moments:  # of two in one minute the second may have no decision of its own
+        stands = found.setdefault(moment, stands)
+    return _Played(case, start, rooms, found, replay.notifications)
+
+
+def _shown(_field: Field, value: str) -> str:
+    """Nobody in a test is real."""
+    return value
+
+
+# Alerts
+
+
+def _alerts_compared(cases: Cases, place: int, played: _Played) -> Iterator[Mismatch]:
+    for nth, expected in enumerate(played.case.expect):
+        moment = played.start + expected.at
+        alerts = sorted(played.at[moment].alerts.values(), key=lambda alert: sorted(alert.labels.items()))
+        asked = {one.state for one in expected.alerts} | {"pending", "firing"}
+        missing, others = _matched(expected.alerts, [alert for alert in alerts if alert.state in asked])
+        surplus = [alert for alert in others if alert.state != "resolved"]
+        if missing or surplus:
+            came = [alert for alert in alerts if alert.state in asked]
+            yield Mismatch(
+                cases.place(place, "expect", nth),
+                f"alerts at {format_duration(expected.at)}",
+                tuple(_expected_alert(one) for one in expected.alerts) or ("none",),
+                tuple(_alert(played, one) for one in came) or ("none",),
+                tuple(_reasons(cases.rules, played, moment, missing, alerts)),
+            )
+
+
+def _matched(expected: Iterable[AlertTable], alerts: Sequence[Alert]) -> tuple[list[AlertTable], list[Alert]]:
+    """What is expected and did not come, and what came and is not expected; the most precise find theirs first."""
+    missing, others = [], list(alerts)
+    for one in sorted(expected, key=lambda one: -len(one.labels)):
+        found = next((alert for alert in others if _fits(one, alert)), None)
+        if found is None:
+            missing.append(one)
+        else:
+            others.remove(found)
+    return missing, others
+
+
+def _fits(expected: AlertTable, alert: Alert) -> bool:
+    wanted = expected.labels | {"alertname": expected.alert}
+    return alert.state == expected.state and wanted.items() <= alert.labels.items()
+
+
+def _expected_alert(expected: AlertTable) -> str:
+    return f"{_named(expected.alert, expected.labels)} {expected.state}"
+
+
+def _alert(played: _Played, alert: Alert) -> str:
+    since = {"pending": alert.active_at, "firing": alert.starts_at, "resolved": alert.ends_at}.get(alert.state)
+    name = _named(alert.labels["alertname"], alert.labels)
+    return f"{name} {alert.state} since {played.offset(since or alert.changed_at)}: {alert.reason}"
+
+
+def _named(alert: str, labels: dict[str, str]) -> str:
+    pairs = [f'{name}="{value}"' for name, value in sorted(labels.items()) if name != "alertname" and value]
+    return f"{alert}{{{', '.join(pairs)}}}" if pairs else alert
+
+
+def _reasons(
+    rules: Iterable[Rule], played: _Played, moment: int, missing: Iterable[AlertTable], alerts: Iterable[Alert]
+) -> Iterator[str]:
+    """What each rule that should have fired saw: its alerts that are over, and what of the rooms it counts."""
+    names = dict.fromkeys(one.alert for one in missing)
+    for name in names:
+        own = [alert for alert in alerts if alert.labels["alertname"] == name]
+        yield from (_alert(played, alert) for alert in own if alert.state in ("inactive", "resolved"))
+        if not own:
+            yield f"no alert of {name} was ever pending"
+        known = [room for room in played.rooms if room.known_at <= moment]
+        yield from (f"{name}: {_counted(rule, known)}" for rule in rules if rule.alert == name)
+
+
+def _counted(rule: Rule, rooms: Sequence[SettledRoom]) -> str:
+    """How many of all rooms and participants known by then the rule counts, and how many match."""
+    extractor = Extractor(rule.among.fields | rule.match.fields)
+    among, match = (compile_condition(condition, extractor.index) for condition in (rule.among, rule.match))
+    people = [[facts for facts in extractor.facts(room) if among(facts)] for room in rooms]
+    matches = [sum(match(facts) for facts in room) for room in people]
+    affected, total = sum(map(bool, matches)), sum(map(len, people))
+    return f"{sum(matches)} of {total} participants in {affected} of {len(rooms)} rooms known by then match"
+
+
+# Notifications
+
+
+def _notifications_compared(cases: Cases, place: int, played: _Played) -> Iterator[Mismatch]:
+    expected = played.case.expect_notifications
+    if expected is None:
+        return
+    came = _by_receiver(played.notifications)
+    if len(came) == len(expected) and all(map(_tells, expected, came)):
+        return
+    yield Mismatch(
+        cases.place(place, "expect_notifications"),
+        "notifications",
+        tuple(_expected_notification(one) for one in expected) or ("none",),
+        tuple(_notification(played, one) for one in came) or ("none",),
+    )
+
+
+def _by_receiver(notifications: Iterable[Notification]) -> list[Notification]:
+    """The notifications, those that all integrations of one receiver were told alike only once."""
+    found: dict[object, Notification] = {}
+    for one in notifications:
+        found.setdefault((one.at, one.group_key, one.receiver, one.reason, tuple(_names(one))), one)
+    return list(found.values())
+
+
+def _names(notification: Notification) -> list[str]:
+    return sorted(alert.labels["alertname"] for alert in notification.alerts)
+
+
+def _tells(expected: NotificationTable, came: Notification) -> bool:
+    return (
+        expected.receiver in (None, came.receiver)
+        and expected.status == came.status
+        and expected.reason in (None, came.reason)
+        and sorted(expected.alerts) == _names(came)
+    )
+
+
+def _expected_notification(expected: NotificationTable) -> str:
+    why = f" ({expected.reason})" if expected.reason else ""
+    return f"{expected.receiver or 'anybody'} {expected.status}{why}: {', '.join(sorted(expected.alerts))}"
+
+
+def _notification(played: _Played, one: Notification) -> str:
+    return f"{one.receiver} {one.status} ({one.reason}): {', '.join(_names(one))} at {played.offset(one.at)}"
