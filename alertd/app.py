@@ -23,16 +23,16 @@ from alertd.config import Config, Loaded
 from alertd.config.tables import Account
 from alertd.deliver import Attempt, Deliverer
 from alertd.engine.counting import Show
-from alertd.engine.decide import BLIND_AFTER, Outcome, Policy, Snapshot
+from alertd.engine.decide import Outcome, Policy, Snapshot
 from alertd.engine.fields import Field
-from alertd.engine.groups import Integration
-from alertd.engine.routes import Tree
 from alertd.errors import AlertdError
 from alertd.evaluate import Evaluator, Judged
 from alertd.insights.client import InsightsClient, open_session
-from alertd.receivers import Receiver, build
+from alertd.policy import policy_of, receivers_of
+from alertd.reload import Reloader
 from alertd.store import Store, open_store
 from alertd.web import build_web
+from alertd.web.changes import reload_route
 from alertd.web.metrics import Metrics
 from alertd.web.pages import Pages
 
@@ -75,6 +75,8 @@ class App:
     collectors: list[Collector]
     evaluator: Evaluator
     deliverer: Deliverer
+    session: ClientSession
+    reloader: Reloader = field(init=False)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     looked: set[str] = field(default_factory=set)
     _loops: list[Loop] = field(default_factory=list)
@@ -93,6 +95,7 @@ class App:
 
     async def run(self) -> None:
         """Run until `stopping` is set; what is under way is then finished, or given back."""
+        await self.reloader.started()
         await self.deliverer.take_back()
         evaluate = Loop("evaluate", self._evaluate)
         deliver = Loop("deliver", self.deliverer.turn, self.deliverer.done)
@@ -192,6 +195,8 @@ class App:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
         await self.deliverer.drain(STOP_WITHIN)
+        with suppress(AlertdError):
+            await self.evaluator.keep()
         log.info("stopped")
 
     def note_look(self, look: Look) -> None:
@@ -215,6 +220,15 @@ class App:
             metrics.waiting.labels(account).set(look.waiting)
             metrics.last_look.labels(account).set(self.clock.now())
             log.info("looked", account=account, listed=look.listed, settled=look.settled, waiting=look.waiting)
+
+    async def adopt(self, loaded: Loaded) -> None:
+        """Go on with other rules, routes and receivers; StoreError leaves all as it was."""
+        policy = policy_of(loaded)
+        receivers = receivers_of(loaded.config, self.session)
+        await self.evaluator.adopt(policy)
+        self.deliverer.adopt(receivers)
+        self.metrics.keep_only({rule.key for rule in policy.rules}, receivers)
+        self.config, self.policy = loaded.config, policy
 
     async def release(self) -> None:
         """Leave the accounts to other alertd, or to the next run."""
@@ -257,14 +271,7 @@ async def built(loaded: Loaded, clock: Clock) -> AsyncIterator[App]:
         stack.push_async_callback(store.close)
         session = await stack.enter_async_context(open_session())
         holder = f"{platform.node()}/{hashlib.sha256(str(config.path.absolute()).encode()).hexdigest()[:8]}"
-        receivers = _receivers(config, session)
-        policy = Policy(
-            rules=loaded.rules,
-            tree=Tree(config.route),
-            integrations=_integrations(config, receivers),
-            accounts=tuple(account.name for account in config.accounts),
-            blind_after=max(BLIND_AFTER, 3 * config.collect.every),
-        )
+        policy, receivers = policy_of(loaded), receivers_of(config, session)
         app = App(
             config,
             policy,
@@ -272,9 +279,11 @@ async def built(loaded: Loaded, clock: Clock) -> AsyncIterator[App]:
             store,
             metrics,
             [],
-            Evaluator(store, policy, clock, shown(config, await store.pseudonym_key()), _judged(metrics)),
+            Evaluator(store, policy, clock, shown(config, await store.pseudonym_key()), _judged(metrics), keeper=store),
             Deliverer(store, receivers, clock, holder, delivered=_delivered(metrics)),
+            session,
         )
+        app.reloader = Reloader(loaded, app.adopt, store, clock, metrics)
         looker = f"{holder}/{secrets.token_hex(4)}"  # each process for itself, for two may share a configuration
         app.collectors = [_collector(app, account, session, looker) for account in config.accounts]
         stack.push_async_callback(app.release)
@@ -312,28 +321,6 @@ def _collector(app: App, account: Account, session: ClientSession, holder: str) 
     )
 
 
-def _receivers(config: Config, session: ClientSession) -> dict[str, Receiver]:
-    """Every integration by its name, `receiver/kind[index]`."""
-    found: dict[str, Receiver] = {}
-    for receiver, integrations in config.receivers.items():
-        seen: dict[str, int] = {}
-        for kind, settings in integrations:
-            nth = seen.setdefault(kind, 0)
-            seen[kind] += 1
-            made = build(kind, settings, session=session, external_url=config.http.address)  # type: ignore[arg-type]
-            found[f"{receiver}/{kind}[{nth}]"] = made
-    return found
-
-
-def _integrations(config: Config, receivers: dict[str, Receiver]) -> dict[str, tuple[Integration, ...]]:
-    return {
-        name: tuple(
-            Integration(full, made.send_resolved) for full, made in receivers.items() if full.rpartition("/")[0] == name
-        )
-        for name in config.receivers
-    }
-
-
 def shown(config: Config, key: bytes) -> Show:
     """How personal values may be shown: as they are where configured, else as pseudonyms, stable in one store."""
 
@@ -360,8 +347,10 @@ def _delivered(metrics: Metrics) -> Callable[[Attempt], None]:
 @asynccontextmanager
 async def served(app: App) -> AsyncIterator[str]:
     """The app's web page, listening; gives the address it listens on. OSError if the port is taken."""
-    pages = Pages(app.store, app.policy, app.clock)
-    runner = web.AppRunner(build_web(app.metrics, app.missing, app.refresh, pages), access_log=None)
+    pages = Pages(app.store, lambda: app.policy, app.clock, lambda: app.reloader.problems)
+    made = build_web(app.metrics, app.missing, app.refresh, pages)
+    made.router.add_routes([reload_route(lambda: app.reloader.reload("request"))])
+    runner = web.AppRunner(made, access_log=None)
     await runner.setup()
     try:
         site = web.TCPSite(runner, app.config.http.host or None, app.config.http.port)

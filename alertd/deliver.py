@@ -24,8 +24,9 @@ SEND_WITHIN = 310
 """Real seconds for one attempt, whatever hangs; a receiver's own time-out is 300 at most."""
 LEASE = 360
 """Real seconds for which a claimed notification belongs to one alertd: longer than an attempt, or it is sent twice."""
-NOT_MINE = 600
-"""Seconds in which another alertd, of a newer configuration, may send what this one has no receiver for."""
+WAIT_FOR_RECEIVER = 86400
+"""Seconds for which a notification waits for a receiver that is not in the configuration: it may come back, or another
+alertd, of a newer configuration, has it."""
 RECORD_TRIES, RECORD_PAUSE = 10, 3.0
 """How often the database is asked to take down how an attempt went, and the real seconds between."""
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0
@@ -69,6 +70,11 @@ class Deliverer:
         self._delivered = delivered
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self.done = asyncio.Event()
+
+    def adopt(self, receivers: Mapping[str, Receiver]) -> None:
+        """Send through other receivers from now on; what is under way ends as it began."""
+        self._receivers = receivers
+        self.done.set()
 
     async def turn(self) -> int | None:
         """Start sending all that is due; returns when more falls due (None: nothing waits).
@@ -128,9 +134,11 @@ class Deliverer:
         else:
             result = "sent"
             await self._record(partial(self._store.sent, notification.id, self._now(), answer))
-            await self._store.clear_troubles(["delivery", "undelivered"], notification.integration, self._now())
+            over = ["delivery", "undelivered", "receiver"]
+            await self._store.clear_troubles(over, notification.integration, self._now())
             log.info("notification_sent", id=notification.id, integration=notification.integration, answer=answer)
-        self._delivered(Attempt(notification.integration, result))
+        if notification.integration in self._receivers:  # figures are about what is configured
+            self._delivered(Attempt(notification.integration, result))
 
     async def _send(self, notification: Notification) -> str:
         receiver = self._receivers.get(notification.integration)
@@ -155,7 +163,8 @@ class Deliverer:
     async def _not_sent(self, claimed: Claimed, error: DeliveryError) -> Result:
         notification, now = claimed.notification, self._now()
         receiver = self._receivers.get(notification.integration)
-        expired = now - claimed.created_at >= (NOT_MINE if receiver is None else receiver.retry_for)
+        patience = WAIT_FOR_RECEIVER if receiver is None else receiver.retry_for
+        expired = now - claimed.created_at >= patience
         final = error.permanent or expired
         result: Result = "failed" if final else "again"
         log.error("notification_not_sent", id=notification.id, integration=notification.integration, error=str(error),
@@ -165,8 +174,16 @@ class Deliverer:
         else:
             send_at = now + pause(claimed.attempts, error.retry_after, self._dice)
             await self._record(partial(self._store.again, notification.id, int(send_at) + 1, now, str(error)))
-        await self._store.trouble("undelivered" if final else "delivery", notification.integration, str(error), now)
+        await self._note(notification.integration, error, now, final=final)
         return result
+
+    async def _note(self, integration: str, error: DeliveryError, now: int, *, final: bool) -> None:
+        """Take down what is in trouble: the integration, or the configuration that has it no more."""
+        removed = integration not in self._receivers
+        kind = "undelivered" if final else "receiver" if removed else "delivery"
+        await self._store.trouble(kind, integration, str(error), now)
+        if final or not removed:
+            await self._store.clear_trouble("receiver", integration, now)
 
     def _now(self) -> int:
         return int(self._clock.now())

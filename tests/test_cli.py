@@ -115,7 +115,7 @@ def written(tmp_path: Path) -> Callable[..., Path]:
 
 async def test_help_names_every_command_and_each_has_help_of_its_own():
     status, out, _ = await alertd("--help")
-    commands = ["run", "check", "simulate", "demo", "deliveries", "export", "db", "schema"]
+    commands = ["run", "check", "render", "simulate", "demo", "deliveries", "export", "db", "schema"]
     assert status == 0
     assert all(f"  {command} " in out for command in commands)
     helps = await asyncio.gather(*(alertd(command, "--help") for command in commands))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 
-from alertd.deliver import LONGEST_PAUSE, SEND_WITHIN, Deliverer, pause
+from alertd.deliver import LONGEST_PAUSE, SEND_WITHIN, WAIT_FOR_RECEIVER, Deliverer, pause
 from alertd.engine.decide import Outcome
 from alertd.engine.groups import Notification, NotifiedAlert
 from alertd.errors import DeliveryError, StoreError
@@ -185,14 +185,60 @@ async def test_a_receiver_that_breaks_takes_nothing_with_it(store, clock):
     assert await states(store) == {"msg_1": "queued", "msg_2": "sent"}
 
 
-async def test_a_receiver_that_was_removed_is_said_to_be(store, clock):
+async def test_what_waits_for_a_receiver_that_was_removed_is_told_and_sent_once_it_is_back(store, clock):
+    back = ScriptedReceiver(DeliveryError("503", permanent=False), "200 OK")
     await queue(store, clock, notification("msg_1"))
     sender = deliverer(store, clock)
     for _ in range(30):
         await sender.settle()
         clock.reading += 60
+    (entry,) = await store.deliveries()
+    assert entry.state == "queued"
+    assert "no longer in the configuration" in (entry.last_answer or "")
+    assert await lasting(store, clock) == {"receiver"}
+    sender.adopt({"oncall/webhook[0]": back})
+    clock.reading += LONGEST_PAUSE
+    await sender.settle()
+    assert await lasting(store, clock) == {"delivery"}
+    clock.reading += LONGEST_PAUSE
+    await sender.settle()
+    assert back.got == ["msg_1", "msg_1"]
+    assert await lasting(store, clock) == set()
+
+
+async def test_after_a_day_nobody_waits_for_a_removed_receiver_any_more(store, clock):
+    await queue(store, clock, notification("msg_1"))
+    sender = deliverer(store, clock)
+    await sender.settle()
+    clock.reading += WAIT_FOR_RECEIVER
+    await sender.settle()
     (entry,) = await store.deliveries(failed=True)
     assert "no longer in the configuration" in (entry.last_answer or "")
+    assert "receiver" not in await lasting(store, clock)
+
+
+async def test_what_is_under_way_when_receivers_change_ends_as_it_began(store, clock):
+    old, new = ScriptedReceiver("200 old"), ScriptedReceiver("200 new")
+    old.gate = asyncio.Event()
+    await queue(store, clock, notification("msg_1"), notification("msg_2", group="{}:other"))
+    sender = deliverer(store, clock, webhook=old)
+    await sender.turn()
+    await old.began.wait()
+    sender.adopt({"oncall/webhook[0]": new})
+    old.gate.set()
+    await sender.drain(5)
+    await queue(store, clock, notification("msg_3"))
+    clock.reading += 5
+    await sender.settle()
+    assert (sorted(old.got), new.got) == (["msg_1", "msg_2"], ["msg_3"])
+
+
+async def test_only_integrations_that_are_configured_are_counted(store, clock):
+    counted = []
+    await queue(store, clock, notification("msg_1"), notification("msg_2", "gone/webhook[0]"))
+    receivers = {"oncall/webhook[0]": ScriptedReceiver("200 OK")}
+    await Deliverer(store, receivers, clock, "test", random.Random(1), counted.append).settle()
+    assert counted == [("oncall/webhook[0]", "sent")]
 
 
 async def test_what_one_alertd_has_no_receiver_for_another_of_a_newer_configuration_sends(store, clock):

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -90,6 +91,40 @@ def check(config: Path | None, files: tuple[Path, ...], as_json: bool) -> None:
 
 @alertd.command()
 @CONFIG
+@click.option("--rule", required=True, metavar="NAME", help="The rule, by the name of its alert.")
+@click.option("--receiver", metavar="NAME", help="Whom to tell, instead of whom the routes lead to.")
+@click.option("--resolved", is_flag=True, help="The message that it is over, instead of that it fires.")
+@click.option("--html", type=FILE, metavar="FILE", help="Write the HTML part of the first email to FILE.")
+@JSON
+def render(config: Path, rule: str, receiver: str | None, resolved: bool, html: Path | None, as_json: bool) -> None:
+    """The message that a rule would send, without sending it: once for each integration that would be told.
+
+    Figures and calls are made up so that the rule fires; labels, texts, routes and templates are your own. Exit status 1
+    if a template fails.
+    """
+    from alertd.cli.render import print_rendered
+
+    with told():
+        sys.exit(print_rendered(config, rule, receiver, resolved=resolved, as_json=as_json, html=html))
+
+
+@alertd.command()
+@click.argument("files", nargs=-1, required=True, type=FILE, metavar="FILE...")
+@click.option("--junit", type=FILE, metavar="FILE", help="Write the verdicts to FILE too, as JUnit's XML.")
+def test(files: tuple[Path, ...], junit: Path | None) -> None:
+    """Unit tests of rules: NAME.test.yaml or .toml files, or folders of them.
+
+    They run what runs live: settling, rules, routes and groups, with the clock of each test. Where one fails, it is said
+    what was expected, what came, and what the rule saw. Exit status 1 if a test fails.
+    """
+    from alertd.cli.test import run_tests
+
+    with told():
+        sys.exit(run_tests(files, junit))
+
+
+@alertd.command()
+@CONFIG
 @click.option("--since", metavar="DURATION", help="Only rooms that ended within DURATION, such as 7d; else all kept.")
 @click.option(
     "--output",
@@ -107,6 +142,29 @@ def export(config: Path, since: str | None, output: Path | None) -> None:
 
     with told():
         export_history(config, since, output)
+
+
+@alertd.command()
+@CONFIG
+@click.option("--since", metavar="DURATION", help="Only the last DURATION, such as 7d (the default).")
+@click.option("--from", "begin", metavar="TIME", help="From TIME: 2026-03-02T12:00Z, or a duration before the end.")
+@click.option("--to", "end", metavar="TIME", help="Up to TIME instead of the present (of --data: the end of the file).")
+@click.option("--data", type=FILE, metavar="FILE", help="The rooms of a history file, - on standard input; all of it.")
+@click.option("--skip-bad", is_flag=True, help="Pass by bad lines of --data instead of stopping at the first.")
+@click.option("--against", type=FILE, metavar="RULES", help="Compare with the rules in this file or folder.")
+@click.option("--html", type=FILE, metavar="FILE", help="Write a page with a timeline of each rule to FILE.")
+@click.option("--zone", default="UTC", show_default=True, metavar="ZONE", help="The time zone of nights and times.")
+@JSON
+def backtest(config: Path, **options: Any) -> None:  # noqa: ANN401 - the options as click gives them
+    """What the rules would have fired and sent over the past: nothing is sent, nothing is changed.
+
+    The past is the own history, or a file (--data), or, where there is neither, what Twilio still has. It takes no
+    notice of a running daemon, nor does that of it. Rules look back before the beginning as far as there is history.
+    """
+    from alertd.cli.backtest import Asked, run_backtest
+
+    with told():
+        run_backtest(Asked(config, **options))
 
 
 @alertd.command()

@@ -19,12 +19,15 @@ from alertd.clock import Clock, FastClock, SystemClock
 from alertd.config import Loaded, load
 from alertd.config.forms import is_loopback
 from alertd.errors import AlertdError
+from alertd.reload import Reloader, watched
 
 log = structlog.get_logger()
 
 
 def run_daemon(config: Path, *, once: bool, clock_url: str | None) -> int:
     """Run as configured; status 1 from `--once` if an account could not be read."""
+    if not once:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it can be heeded, it must not end what is starting
     loaded = load(config)
     logs.set_up(loaded.config.log.format, loaded.config.log.level)
     for notice in loaded.notices:
@@ -75,14 +78,27 @@ async def _once(loaded: Loaded, clock: Clock) -> int:
 async def _forever(loaded: Loaded, clock: Clock) -> int:
     async with built(loaded, clock) as app:
         stop_on_signals(app)
+        reload_on_hangup(app.reloader)
         try:
-            async with served(app) as address, catching_up(app):
+            async with served(app) as address, watched(app.reloader), catching_up(app):
                 log.info("started", version=__version__, address=address, rules=len(loaded.rules))
                 await app.run()
         except OSError as error:
             listen = loaded.config.http.listen
             raise AlertdError(f"http.listen: cannot listen on {listen}: {error.strerror or error}") from None
     return 0
+
+
+def reload_on_hangup(reloader: Reloader) -> None:
+    """Let SIGHUP have the configuration read again."""
+    under_way: set[asyncio.Task[object]] = set()  # a task that nothing holds may be collected before it ends
+
+    def begin() -> None:
+        task = asyncio.create_task(reloader.reload("SIGHUP"), name="reload")
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, begin)
 
 
 def stop_on_signals(app: App) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -35,6 +35,10 @@ class Metrics:
         attempts = "Attempts to send, by result."
         self.deliveries = counter("alertd_deliveries_total", attempts, ["integration", "result"])
         self.outbox = gauge("alertd_notifications", "Notifications in the outbox by state.", ["state"])
+        went = "Whether the configuration was last read without a problem: 1, else 0."
+        self.reload_successful = gauge("alertd_config_last_reload_successful", went)
+        since = "When the configuration was last read without a problem."
+        self.reload_success_at = gauge("alertd_config_last_reload_success_timestamp_seconds", since)
         self.loop_failures = counter("alertd_loop_failures_total", "Turns of a loop that failed as a whole.", ["loop"])
 
     def _count_collecting(self, counter: Callable[..., Counter], gauge: Callable[..., Gauge]) -> None:
@@ -56,6 +60,16 @@ class Metrics:
         self.request_seconds = Histogram(
             "alertd_twilio_request_duration_seconds", answers, ["kind"], registry=self.registry
         )
+
+    def keep_only(self, rules: Collection[str], integrations: Collection[str]) -> None:
+        """Drop what was counted for rules (by key) and integrations that are no longer configured."""
+        for counter, label, kept in (
+            (self.rule_failures, "rule", rules),
+            (self.deliveries, "integration", integrations),
+        ):
+            told = {sample.labels[label] for family in counter.collect() for sample in family.samples}
+            for gone in told.difference(kept):
+                counter.remove_by_labels({label: gone})
 
     def exposition(self) -> bytes:
         """All figures in Prometheus' text format."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from typing import Any
 
@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestClient
 
 from alertd.engine.alerts import Alert
 from alertd.engine.decide import Event, Outcome
+from alertd.engine.explain import Explanation, Slice
 from alertd.engine.groups import Notification, NotifiedAlert
 from alertd.engine.settle import OpenRoom
 from alertd.web import build_web
@@ -92,6 +93,20 @@ def make_alert(make_sample, make_evidence) -> Callable[..., Alert]:
     return make
 
 
+@pytest.fixture
+def make_explanation() -> Callable[..., Explanation]:
+    """Makes an explanation: 31 of 40 matches are in one region; keywords replace parts, `value` that of the slice."""
+
+    def make(value: str = "ie1", **changes: Any) -> Explanation:
+        one = Slice(
+            field="media_region", value=value, matched=31, total=50, share=0.62, relative_risk=13.98, surprise=96.9
+        )
+        known = {"matched": 40, "total": 253, "rooms_affected": 22, "slices": (one,), "localised": True}
+        return Explanation(**{**known, **changes})
+
+    return make
+
+
 def _event(alert: Alert, event: str, at: int, **changes: Any) -> Event:
     known = {"fingerprint": alert.fingerprint, "rule": alert.rule, "labels": alert.labels, "sample": alert.sample}
     return Event(**{"at": at, "event": event, "reason": alert.reason, **known, **changes})
@@ -144,14 +159,16 @@ def hostile() -> str:
 
 @pytest.fixture
 def browser(aiohttp_client, store, clock, policy_of, losing_media) -> Callable[..., Any]:
-    """Opens the pages over `store` for some rules; the account is `production`."""
+    """Opens the pages over `store` for some rules, and problems of newer ones; the account is `production`."""
 
     async def nothing() -> str:
         return ""
 
-    async def open_pages(*rules: Any, **policy: Any) -> TestClient:
+    async def open_pages(*rules: Any, problems: Sequence[str] = (), **policy: Any) -> TestClient:
         made = policy_of(*(rules or (losing_media(),)), **({"accounts": ("production",)} | policy))
-        return await aiohttp_client(build_web(Metrics(), nothing, nothing, Pages(store, made, clock)))
+        return await aiohttp_client(
+            build_web(Metrics(), nothing, nothing, Pages(store, lambda: made, clock, lambda: problems))
+        )
 
     return open_pages
 

@@ -73,3 +73,19 @@ async def test_before_the_first_look_nothing_is_claimed(read, browser):
     page = await read(await browser(), "/")
     assert "Account production has not been seen yet" in page.text
     assert "Rules have not been judged yet" in page.text
+
+
+async def test_what_keeps_a_changed_configuration_from_being_taken_up_is_listed_where_rules_and_alerts_are(
+    read, browser, stored, hostile
+):
+    await stored()
+    client = await browser(problems=[f"rules/{number}.yaml:3:2: {hostile}" for number in range(30)])
+    for path in ("/", "/alerts", "/rules"):
+        page = await read(client, path)
+        assert "The configuration has changed and was not taken up" in page.text
+        assert "rules/0.yaml:3:2:" in page.text
+        assert "and 10 more: alertd check --config FILE names all" in page.text
+        assert "script" not in page.elements
+    for path in ("/rooms", "/notifications"):
+        assert "not taken up" not in (await read(client, path)).text
+    assert "not taken up" not in (await read(await browser(), "/")).text

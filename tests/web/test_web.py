@@ -60,3 +60,17 @@ async def test_nothing_else_is_there_and_nothing_can_be_posted(client):
     web = await client()
     assert (await web.get("/nothing")).status == 404
     assert (await web.post("/-/healthy")).status == 405
+
+
+def test_figures_of_rules_and_integrations_that_are_gone_are_dropped():
+    metrics = Metrics()
+    for rule in ("kept", "gone"):
+        metrics.rule_failures.labels(rule).inc()
+    for integration in ("oncall/slack[0]", "gone/email[0]"):
+        for result in ("sent", "again"):
+            metrics.deliveries.labels(integration, result).inc()
+    metrics.keep_only(["kept", "new"], ["oncall/slack[0]"])
+    text = metrics.exposition().decode()
+    assert 'alertd_rule_failures_total{rule="kept"} 1.0' in text
+    assert 'integration="oncall/slack[0]",result="again"} 1.0' in text
+    assert "gone" not in text

@@ -1,0 +1,158 @@
+"""`alertd render`: what a rule would send to whom, with made-up figures and calls, without sending anything."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import msgspec
+
+from alertd import logs
+from alertd.app import shown
+from alertd.config import Config, Loaded, load
+from alertd.config.reading import read
+from alertd.config.tomltext import parse_toml
+from alertd.engine.alerts import Alert
+from alertd.engine.durations import format_duration
+from alertd.engine.groups import Notification, flush, joined
+from alertd.engine.rules import Rule
+from alertd.errors import AlertdError, Problem
+from alertd.policy import integrations_of, policy_of
+from alertd.receivers.preview import Preview, preview
+from alertd.receivers.wording import text
+from alertd.specimens import specimen
+
+LONGEST = 1_000_000
+"""Characters that are printed of one message; templates are bounded well below."""
+
+
+class Rendered(NamedTuple):
+    """What one integration would be sent on behalf of a rule."""
+
+    rule: Rule
+    notification: Notification
+    shown: Preview
+
+
+def print_rendered(
+    config: Path, rule: str, receiver: str | None, *, resolved: bool, as_json: bool, html: Path | None
+) -> int:
+    """Print the messages; status 1 if a template failed. InputError if the configuration cannot be used."""
+    logs.set_up("auto", "error")  # failed templates are told below, by their place
+    loaded = load(config)
+    rules = _named(rule, loaded.rules)
+    _check_receiver(receiver, loaded.config)
+    found = [one for each in rules for one in _rendered(loaded, each, receiver, resolved=resolved)]
+    if as_json:
+        click.echo(json.dumps([_as_json(one) for one in found], indent=2))
+    else:
+        _print(found, resolved=resolved)
+    if html is not None:
+        _write_html(html, found)
+    problems = [problem for one in found for problem in _problems(loaded.config, one)]
+    for problem in dict.fromkeys(problems):
+        click.echo(str(problem), err=True)
+    return 1 if problems else 0
+
+
+def _named(name: str, rules: Sequence[Rule]) -> list[Rule]:
+    """The rules that are called so: one by its key, or all with this alert name."""
+    found = [rule for rule in rules if rule.key == name] or [rule for rule in rules if rule.alert == name]
+    if not found:
+        known = sorted({rule.alert for rule in rules})
+        raise click.BadParameter(f'there is no enabled rule "{name}"{_hint(name, known)}', param_hint="--rule")
+    return found
+
+
+def _check_receiver(name: str | None, config: Config) -> None:
+    if name is not None and name not in config.receivers:
+        known = sorted(config.receivers)
+        raise click.BadParameter(f'there is no receiver "{name}"{_hint(name, known)}', param_hint="--receiver")
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f'; did you mean "{close[0]}"?' if close else f"; there are {', '.join(known) or 'none'}"
+
+
+def _rendered(loaded: Loaded, rule: Rule, receiver: str | None, *, resolved: bool) -> list[Rendered]:
+    config, now = loaded.config, int(time.time()) // 60 * 60
+    try:
+        alert = specimen(rule, [account.name for account in config.accounts], shown(config, b"made up"), now)
+    except ValueError as error:
+        raise AlertdError(f"{rule.source}: {error}") from None
+    found = []
+    for told in _notifications(loaded, rule, alert, receiver, now, resolved=resolved):
+        settings = next(one for name, _, one in integrations_of(config, told.receiver) if name == told.integration)
+        found.append(Rendered(rule, told, preview(settings, told, config.http.address, now)))
+    return found
+
+
+def _notifications(
+    loaded: Loaded, rule: Rule, alert: Alert, receiver: str | None, now: int, *, resolved: bool
+) -> Iterator[Notification]:
+    """What the routes make of the alert, in one group for each; all to `receiver` if one is named."""
+    policy, quiet = policy_of(loaded), format_duration(rule.keep_firing_for)
+    for group in joined({}, policy.tree, alert, now):
+        place = policy.tree.at(group.route) or policy.tree.root
+        told = msgspec.structs.replace(group, receiver=receiver or group.receiver)
+        integrations = policy.integrations.get(told.receiver, ())
+        after, notifications = flush(told, place.route, {alert.fingerprint: alert}, integrations, now)
+        if resolved and after is not None:
+            over = msgspec.structs.replace(alert, state="resolved", ends_at=now, reason=f"not elevated for {quiet}")
+            _, notifications = flush(after, place.route, {alert.fingerprint: over}, integrations, now)
+        yield from notifications
+
+
+def _as_json(one: Rendered) -> dict[str, Any]:
+    told = one.notification
+    return {
+        "rule": one.rule.key,
+        "source": one.rule.source,
+        "made_up": True,
+        "receiver": told.receiver,
+        "integration": told.integration,
+        "status": told.status,
+        "content": one.shown.content,
+        "mistakes": one.shown.mistakes,
+    }
+
+
+def _print(found: Sequence[Rendered], *, resolved: bool) -> None:
+    if not found:
+        what = "a recovery" if resolved else "it"
+        click.echo(f"the receivers of this rule have no integration that is told of {what}", err=True)
+    click.secho("Figures and calls are made up; nothing is sent.", dim=True, err=True)
+    for one in found:
+        click.secho(f"\n{one.notification.integration} · {one.rule.alert} ({one.rule.source})", bold=True)
+        click.echo("")
+        click.echo(text(one.shown.text, LONGEST))
+
+
+def _write_html(path: Path, found: Sequence[Rendered]) -> None:
+    """Write the HTML part of the first mail."""
+    pages = [one.shown.content["html"] for one in found if "html" in one.shown.content]
+    if not pages:
+        raise AlertdError("--html: this rule sends no email; name a --receiver that has [[receivers.email]]")
+    try:
+        path.write_text(pages[0], encoding="utf-8")
+    except OSError as error:
+        raise AlertdError(f"--html: cannot write {path} ({error.strerror})") from None
+
+
+def _problems(config: Config, one: Rendered) -> Iterator[Problem]:
+    """The templates that failed, where they stand in the configuration."""
+    if not one.shown.mistakes:
+        return
+    document = read(config.path, parse_toml)
+    receiver, _, place = one.notification.integration.rpartition("/")
+    kind, _, number = place.rstrip("]").partition("[")
+    names = list(config.receivers)
+    for name, mistake in one.shown.mistakes.items():
+        path = ("receivers", names.index(receiver), kind, int(number), "template", name)
+        yield document.problem(path, f"receivers.{one.notification.integration}: {mistake}")

@@ -1,0 +1,53 @@
+"""What a configuration comes to: the policy that decisions follow, and the receivers that notifications go through."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from aiohttp import ClientSession
+
+from alertd.config import Config, Loaded
+from alertd.engine.decide import BLIND_AFTER, Policy
+from alertd.engine.groups import Integration
+from alertd.engine.routes import Tree
+from alertd.receivers import Receiver, ReceiverSettings, build
+
+
+def policy_of(loaded: Loaded) -> Policy:
+    """The policy of a configuration with its rules; looks that are rare leave an account unseen for longer."""
+    config = loaded.config
+    return Policy(
+        rules=loaded.rules,
+        tree=Tree(config.route),
+        integrations=_integrations(config),
+        accounts=tuple(account.name for account in config.accounts),
+        blind_after=max(BLIND_AFTER, 3 * config.collect.every),
+    )
+
+
+def receivers_of(config: Config, session: ClientSession) -> dict[str, Receiver]:
+    """Every integration by its name, such as `oncall/slack[0]`; those that speak HTTP do so through `session`."""
+    address = config.http.address
+    return {
+        name: build(kind, settings, session=session, external_url=address)
+        for receiver in config.receivers
+        for name, kind, settings in integrations_of(config, receiver)
+    }
+
+
+def integrations_of(config: Config, receiver: str) -> Iterator[tuple[str, str, ReceiverSettings]]:
+    """The integrations of one receiver: name (`oncall/slack[0]`), kind, settings; counted by kind, from 0."""
+    seen: Counter[str] = Counter()
+    for kind, settings in config.receivers[receiver]:
+        yield f"{receiver}/{kind}[{seen[kind]}]", kind, settings  # type: ignore[misc]  # SETTINGS says which Table it is
+        seen[kind] += 1
+
+
+def _integrations(config: Config) -> dict[str, tuple[Integration, ...]]:
+    return {
+        receiver: tuple(
+            Integration(name, settings.send_resolved) for name, _, settings in integrations_of(config, receiver)
+        )
+        for receiver in config.receivers
+    }
