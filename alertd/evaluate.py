@@ -158,7 +158,7 @@ class Evaluator:
             return now
         await self._tell_unseen(snapshot, now)
         if done - self._kept_at >= KEEP_EVERY:
-            await self.keep()
+            await self._keep_for_later(done)
         return min((done // MINUTE + 1) * MINUTE, _next_flush(snapshot) or now + MINUTE)
 
     async def _windows_at(self, moment: int, needed: dict[str, int]) -> Windows:
@@ -209,6 +209,14 @@ class Evaluator:
             await self._keeper.keep_counted(self._counted_until, self._windows.counted())
             self._kept_at, self._trusted = self._counted_until, True
 
+    async def _keep_for_later(self, now: int) -> None:
+        """Keep what is counted, if that can be done: nobody but the next start would miss it."""
+        self._kept_at = now
+        try:
+            await self.keep()
+        except StoreError as error:
+            log.warning("windows_not_kept", error=str(error))
+
     async def adopt(self, policy: Policy) -> None:
         """Decide by another policy from the next turn on; until its new rules have been counted, by the old one.
 
@@ -219,7 +227,8 @@ class Evaluator:
         lacking = whole.lacking(before.counted()) if before else []
         fresh = None
         if moment is not None and lacking:
-            fresh = await self._read(Windows(lacking, self._show), moment, {})
+            needed = still_needed(await self._store.snapshot(moment))
+            fresh = await self._read(Windows(lacking, self._show), moment, needed)
         self._adopted = _Adopted(policy, fresh, moment or 0)
 
     async def _take_up(self, needed: dict[str, int]) -> None:

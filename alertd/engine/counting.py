@@ -17,6 +17,7 @@ from alertd.engine.records import Participant, SettledRoom, epoch
 from alertd.engine.rules import Rule
 from alertd.engine.windows import MINUTE, NOBODY, Evidence, Match, Series, Totals
 
+DAY = 24 * 60
 TIDY_EVERY = 10
 """Minutes between forgettings."""
 REACHED_FOR = 360
@@ -86,9 +87,10 @@ class _Reading:
 
 
 class Counted(NamedTuple):
-    """All that windows have counted: by signature of the population, and the rooms of accounts.
+    """All that windows have counted: by name of the population, and the rooms of accounts.
 
     `starts` are the windows (minutes) by which those that started are known, `longest` how far back all is kept.
+    `shown` tells how personal values are shown in it.
     """
 
     populations: dict[str, Past]
@@ -96,6 +98,7 @@ class Counted(NamedTuple):
     settled_since: int
     starts: list[int]
     longest: int
+    shown: list[str]
 
 
 class Windows:
@@ -120,7 +123,7 @@ class Windows:
             if not isinstance(rule.kind, Absent):
                 self._take(rule)
         self.longest = max(map(to_keep, rules), default=SLACK)
-        self.horizon = max([self.longest, *(rule.kind.reach // MINUTE + SLACK for rule in rules)])
+        self.horizon = max([self.longest, *map(_looked_back, rules)])
         usual = [rule.kind for rule in rules if isinstance(rule.kind, Absent) and rule.kind.below_usual is not None]
         self._starts = {window // MINUTE for kind in usual for window in kind.windows}
         self._accounts: dict[str, _Account] = {}
@@ -162,32 +165,34 @@ class Windows:
 
     def counted(self) -> Counted:
         """What has been counted so far, to be kept, or to go on from under other rules; shared, not copied."""
-        populations = {population.signature: population.past() for population in self._populations.values()}
-        return Counted(populations, self._accounts, self._settled_since, sorted(self._starts), self.longest)
+        populations = {population.name: population.past() for population in self._populations.values()}
+        starts = sorted(self._starts)
+        return Counted(populations, self._accounts, self._settled_since, starts, self.longest, self._mark())
 
     def lacking(self, counted: Counted) -> list[Rule]:
         """The rules for which not all that they need is in what was counted; those of a population go together."""
         if not self._fits(counted):
             return list(self._rules)
-        homes = self._homes
-        return [
-            rule for rule in self._rules if rule.key in homes and homes[rule.key].signature not in counted.populations
-        ]
+        missing = [one for one in self._populations.values() if not one.fits(counted.populations.get(one.name))]
+        return [rule for rule in self._rules if self._homes.get(rule.key) in missing]
 
     def take_over(self, *sources: Counted) -> None:
         """Go on from what others counted, where one has what each rule needs; nothing may be counted here yet."""
         for population in self._populations.values():
-            population.take_over(
-                next(
-                    one.populations[population.signature] for one in sources if population.signature in one.populations
-                )
-            )
+            pasts = [one.populations[population.name] for one in sources if population.name in one.populations]
+            population.take_over(next(past for past in pasts if population.fits(past)))
         books = next(one for one in sources if self._fits(one))
         self._accounts, self._settled_since = dict(books.accounts), books.settled_since
 
     def _fits(self, counted: Counted) -> bool:
-        """Whether the rooms of accounts were counted as these rules need them."""
+        """Whether the rooms of accounts were counted as these rules need them, and all is shown as it may be."""
+        if counted.shown != self._mark():
+            return False
         return self._starts <= set(counted.starts) and self.longest <= counted.longest
+
+    def _mark(self) -> list[str]:
+        """What another way to show personal values would make something else of."""
+        return [self._show(personal, "somebody") for personal in (_IDENTITY, _ROOM_NAME)]
 
     def begin_at(self, minute: int, needed: Iterable[int]) -> None:
         """Before anything is counted: leave out minutes to which at `minute` no rule looks back, nor any of `needed`.
@@ -370,6 +375,11 @@ class Windows:
 def _identity(participant: Participant) -> int:
     """An opaque number for a person; one without an identity counts alone."""
     return opaque(participant.participant_identity or participant.participant_sid)
+
+
+def _looked_back(rule: Rule) -> int:
+    """Minutes to the oldest room that a rule looks at; rooms of a day ago are still judged by what was usual then."""
+    return rule.kind.reach // MINUTE + (DAY if isinstance(rule.kind, Anomaly) else SLACK)
 
 
 def _read_by(rule: Rule) -> tuple[str, ...]:

@@ -65,8 +65,13 @@ class Kept(NamedTuple):
 
 
 class Past(NamedTuple):
-    """What a population has counted: all its groups."""
+    """What a population has counted: all its groups; `asked` are the names of what it asked, as in Asked.
 
+    `people` says whether identities of all participants were counted.
+    """
+
+    asked: frozenset[str]
+    people: bool
     kept_since: int
     refused: int | None
     groups: dict[Key, Kept]
@@ -145,18 +150,18 @@ class Population:
         self.asked = list(dict.fromkeys([*self.asked, asked]))
         self.people = self.people or rule.kind.of == "identities"
 
-    @property
-    def signature(self) -> str:
-        """What must be the same for what was counted by another population to be its own."""
-        asked = sorted(one.name for one in self.asked)
-        return "\n".join([self.name, "people" if self.people else "", *asked])
-
     def past(self) -> Past:
         """What has been counted so far; shared, not copied."""
-        return Past(self.kept_since, self.refused, {key: _kept(group) for key, group in self.groups.items()})
+        asked = frozenset(one.name for one in self.asked)
+        groups = {key: _kept(group) for key, group in self.groups.items()}
+        return Past(asked, self.people, self.kept_since, self.refused, groups)
+
+    def fits(self, past: Past | None) -> bool:
+        """Whether what a population of this name had counted holds all that this one needs; it may hold more."""
+        return past is not None and past.people >= self.people and past.asked >= {one.name for one in self.asked}
 
     def take_over(self, past: Past) -> None:
-        """Go on from what a population of the same signature had counted."""
+        """Go on from what a population of this name had counted, if it fits."""
         self.kept_since, self.refused = past.kept_since, past.refused
         for key, kept in past.groups.items():
             series = {asked: kept.series[asked.name] for asked in self.asked}
