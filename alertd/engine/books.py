@@ -350,8 +350,7 @@ class KnownStarts:
 
     def mean(self, window: int, minute: int, around: int) -> float:
         """The mean of `known` at the minutes from `around` before `minute` to `around` behind it."""
-        steps = self._changes[window]
-        return sum(steps.level(one) for one in range(minute - around, minute + around + 1)) / (2 * around + 1)
+        return self._changes[window].total(minute - around, minute + around) / (2 * around + 1)
 
     def forget(self, minute: int) -> None:
         """Drop what is too long ago to be compared with."""
@@ -363,15 +362,20 @@ class _Steps:
     """A number that goes up and down at minutes, and its level at any of them."""
 
     def __init__(self) -> None:
-        self._changes = Rows(1)
+        self._changes = Rows(2)  # each change, and the change times its minute
         self._base = 0  # the level behind what was forgotten
 
     def add(self, minute: int, change: int) -> None:
-        self._changes.add(minute, (change,))
+        self._changes.add(minute, (change, change * minute))
 
     def level(self, minute: int) -> int:
-        (change,) = self._changes.between(EVER, minute)
+        change, _ = self._changes.between(EVER, minute)
         return self._base + change
+
+    def total(self, first: int, last: int) -> int:
+        """The levels of all minutes from the first to the last, added up: a change counts from its minute on."""
+        change, weighted = self._changes.between(first - 1, last)
+        return (last - first + 1) * self.level(first - 1) + (last + 1) * change - weighted
 
     def forget(self, upto: int) -> None:
         self._base = self.level(upto)

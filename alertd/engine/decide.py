@@ -209,11 +209,20 @@ def _judge(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> None:
     elif idle and _nothing_new(tick, rule, group):
         return
     scene = _scene(tick, rule, group, before)
+    if idle and rule.kind.needs_match and not _conceivable(rule, scene):
+        _judge_past(tick, rule, group, before)
+        return
     view = rule.kind.judge(scene)
     if before.state != "firing" and not view.holds and _judge_past(tick, rule, group, before):
         return
     if view.holds or not idle:
         _record(tick, before, advance(before, _finding(tick, rule, group, before, view), tick.now), rule)
+
+
+def _conceivable(rule: Rule, scene: Scene) -> bool:
+    """Whether the rule can hold in any window that it looks at: in most groups, too little matches for that."""
+    earliest = max(scene.minute - rule.kind.minutes - LATE, scene.floor)
+    return rule.kind.conceivable(scene, earliest, scene.minute)
 
 
 def _nothing_new(tick: _Tick, rule: Rule, group: GroupWindow) -> bool:
