@@ -21,13 +21,15 @@ from alertd.evaluate import Evaluator, Judged
 
 BATCH = 200
 """Rooms unpacked at once."""
+LOOSE = 50_000
+"""Rooms kept as they are, some 2 KB each; those beyond are compressed, which takes five times as long to write."""
 FOREVER = 2**62
 
 _rooms = msgspec.json.Decoder(SettledRoom)
 
 
 class _Version(NamedTuple):
-    """A room as it was known from `known_at` until `replaced_at`; packed, a room takes a third of its JSON."""
+    """A room as it was known from `known_at` until `replaced_at`; compressed, a room takes a third of its JSON."""
 
     account: str
     room_sid: str
@@ -38,7 +40,7 @@ class _Version(NamedTuple):
 
     def unpacked(self, replaced_at: int | None = None) -> SettledRoom:
         """The room as it stood then: a later replacement is not told to those who look at an earlier instant."""
-        room = _rooms.decode(zlib.decompress(self.packed))
+        room = _rooms.decode(self.packed if self.packed.startswith(b"{") else zlib.decompress(self.packed))
         return room if replaced_at is None else msgspec.structs.replace(room, replaced_at=replaced_at)
 
 
@@ -174,8 +176,8 @@ class _Hand:
 def _versions(rooms: Iterable[SettledRoom]) -> Iterator[_Version]:
     """All versions that were ever visible, each until the next one took its place."""
     given: dict[tuple[str, str], list[_Version]] = {}
-    for room in rooms:
-        given.setdefault((room.account, room.room.room_sid), []).append(_packed(room))
+    for number, room in enumerate(rooms):
+        given.setdefault((room.account, room.room.room_sid), []).append(_packed(room, tight=number >= LOOSE))
     for versions in given.values():
         versions.sort(key=lambda version: version.known_at)  # stable: of one instant the last given comes last
         following = [*(version.known_at for version in versions[1:]), FOREVER]
@@ -185,10 +187,11 @@ def _versions(rooms: Iterable[SettledRoom]) -> Iterator[_Version]:
                 yield version._replace(replaced_at=until)
 
 
-def _packed(room: SettledRoom) -> _Version:
-    packed = zlib.compress(msgspec.json.encode(msgspec.structs.replace(room, replaced_at=None)), level=1)
+def _packed(room: SettledRoom, *, tight: bool) -> _Version:
+    packed = msgspec.json.encode(room if room.replaced_at is None else msgspec.structs.replace(room, replaced_at=None))
     replaced_at = FOREVER if room.replaced_at is None else room.replaced_at
-    return _Version(room.account, room.room.room_sid, room.ended, room.known_at, replaced_at, packed)
+    kept = zlib.compress(packed, level=1) if tight else packed
+    return _Version(room.account, room.room.room_sid, room.ended, room.known_at, replaced_at, kept)
 
 
 def _turns(versions: Iterable[_Version]) -> Iterator[_Turn]:

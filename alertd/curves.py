@@ -1,0 +1,180 @@
+"""What rules saw over time: the value of each group and its limit, sampled along a history."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from alertd.engine.counting import Show, Windows
+from alertd.engine.decide import Policy
+from alertd.engine.kinds import Absent
+from alertd.engine.populations import SLACK, GroupWindow
+from alertd.engine.rules import Rule
+from alertd.engine.samples import Peer, Sample, Scene, sample_of
+from alertd.engine.windows import MINUTE
+from alertd.evaluate import Ledger
+
+POINTS = 600
+"""Instants at which all groups are looked at; those at which an alert began come on top."""
+MOST_POINTS = 700
+ALMOST = 0.99
+"""How near a group comes at most whose value is beyond the limit, but too few are affected for the rule to hold."""
+
+USUAL = 7 * 86400
+"""Seconds back to which it is asked what is usual, to say which slice carries an alert."""
+
+Floors = dict[str, list[tuple[int, int]]]
+"""By fingerprint, from which instant on the windows of an alert do not reach back to which other one."""
+
+
+class Point(NamedTuple):
+    """What a rule saw of a group at an instant: what it compared with the limit, and the plain value if it differs."""
+
+    at: int
+    value: float
+    limit: float
+    plain: float | None = None
+
+    @classmethod
+    def of(cls, at: int, sample: Sample) -> Point:
+        """The point of a sample: of a bounded share the bound counts."""
+        if sample.lower is None:
+            return cls(at, sample.value, sample.limit)
+        return cls(at, sample.lower, sample.limit, sample.value)
+
+
+@dataclass(slots=True)
+class Curve:
+    """One group of a rule over time; between points that are more than a `step` (seconds) apart nothing matched.
+
+    `worst` is the sample that came nearest to the limit, or was farthest beyond it.
+    """
+
+    labels: Mapping[str, str]
+    fingerprint: str
+    step: int
+    points: list[Point] = field(default_factory=list)
+    worst: Sample | None = None
+    nearness: float = 0.0
+
+    def see(self, at: int, sample: Sample, *, holds: bool) -> None:
+        """Add what was seen at an instant, and whether the rule held: where it did not, the limit was not reached."""
+        point = Point.of(at, sample)
+        self.points.append(point)
+        near = nearness(point, below=sample.below)
+        near = near if holds else min(near, ALMOST)
+        if self.worst is None or (near, sample.matched) > (self.nearness, self.worst.matched):
+            self.worst, self.nearness = sample, near
+
+
+def nearness(point: Point, *, below: bool) -> float:
+    """How near the value is to the limit, 1 at the limit, more beyond it."""
+    if below:
+        return point.limit / max(point.value, 1.0)
+    return point.value / point.limit if point.limit else float(point.value > 0)
+
+
+def reach_of(rules: Iterable[Rule]) -> int:
+    """How many seconds before the beginning of a range rooms are needed to judge it as it would have been."""
+    return max((max(rule.kind.reach, rule.kind.minutes * MINUTE, USUAL) for rule in rules), default=0) + SLACK * MINUTE
+
+
+async def drawn(
+    ledger: Ledger,
+    policy: Policy,
+    show: Show,
+    span: tuple[int, int],
+    floors: Floors,
+    moments: Mapping[str, list[Point]],
+    fired: Mapping[str, int],
+    most: int,
+) -> dict[str, list[Curve]]:
+    """The curves of each rule, by its key: of at most so many groups, those that fired longest, then came nearest.
+
+    `span` is from when to when; `moments` are what alerts saw as they began, `fired` the seconds they did, both by
+    fingerprint.
+    """
+    found = await _followed(ledger, policy, show, span, floors)
+    chosen = {}
+    for rule in policy.rules:
+        curves = found.get(rule.key, {}).values()
+        best = sorted(curves, key=lambda one: (-fired.get(one.fingerprint, 0), -one.nearness, one.fingerprint))[:most]
+        for curve in best:
+            curve.points = _thinned(sorted({*curve.points, *moments.get(curve.fingerprint, ())}))
+        chosen[rule.key] = best
+    return chosen
+
+
+async def _followed(
+    ledger: Ledger, policy: Policy, show: Show, span: tuple[int, int], floors: Floors
+) -> dict[str, dict[str, Curve]]:
+    """Every group of every rule, by rule key and fingerprint."""
+    begin, end = span
+    step = max(MINUTE, -(-(end - begin) // (POINTS * MINUTE)) * MINUTE)
+    windows, found = Windows(policy.rules, show), {rule.key: dict[str, Curve]() for rule in policy.rules}
+    async for batch in ledger.visible(begin, begin - reach_of(policy.rules)):
+        for settled in batch:
+            windows.fold(settled)
+    before = begin
+    for at in range(begin - begin % MINUTE + step, end + 1, step):
+        for change in await ledger.changes(before, at):
+            windows.fold(change.room, change.sign)
+        windows.begin()
+        for rule in policy.rules:
+            _look(windows, policy, rule, at, floors, found[rule.key], step)
+        windows.forget(at // MINUTE, {})
+        before = at
+    return found
+
+
+def _look(
+    windows: Windows, policy: Policy, rule: Rule, at: int, floors: Floors, found: dict[str, Curve], step: int
+) -> None:
+    """See each group of the rule as its alert did, but for what alerts leave out of baselines."""
+    groups = list(_groups(windows, policy, rule))
+    peers = [Peer(group.series) for group in groups]
+    for group in groups:
+        floor = _floor(floors.get(group.fingerprint), at) // MINUTE
+        found_now = seen(rule, group, Scene(group.series, at // MINUTE, floor, lambda: peers))
+        if found_now is None:
+            continue
+        sample, holds = found_now
+        curve = found.get(group.fingerprint)
+        if curve is None:
+            curve = found[group.fingerprint] = Curve(group.labels, group.fingerprint, step)
+        curve.see(at, sample, holds=holds)
+
+
+def _groups(windows: Windows, policy: Policy, rule: Rule) -> Iterable[GroupWindow]:
+    if isinstance(rule.kind, Absent):
+        return [windows.starts(rule, account) for account in policy.accounts or windows.accounts()]
+    return windows.groups(rule)
+
+
+def seen(rule: Rule, group: GroupWindow, scene: Scene) -> tuple[Sample, bool] | None:
+    """What a rule sees of a group, and whether it holds; None where there is nothing to see."""
+    kind = rule.kind
+    if kind.needs_match and not group.series.matched:
+        return None
+    view = kind.judge(scene)
+    if kind.needs_match and not view.matched:
+        return None
+    return sample_of(kind, scene, view), view.holds
+
+
+def _floor(floors: list[tuple[int, int]] | None, at: int) -> int:
+    """The moment of recovery that holds at an instant; 0 before the first."""
+    if not floors:
+        return 0
+    place = bisect_right(floors, at, key=lambda pair: pair[0])
+    return floors[place - 1][1] if place else 0
+
+
+def _thinned(points: list[Point]) -> list[Point]:
+    """At most MOST_POINTS of them: of neighbours that share a place, the highest."""
+    share = -(-len(points) // MOST_POINTS)
+    if share <= 1:
+        return points
+    return [max(points[start : start + share], key=lambda one: one.value) for start in range(0, len(points), share)]
