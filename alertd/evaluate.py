@@ -308,7 +308,7 @@ class Evaluator:
         for key, message in outcome.errors.items():
             log.error("rule_failed", rule=key, error=message)
             await self._store.trouble("rule", key, message, tick)
-        for trouble in snapshot.troubles:
+        for trouble in snapshot.troubles if tick % MINUTE == 0 else ():  # only then every rule has been judged
             lasting = trouble.kind == "rule" and trouble.until is None
             if lasting and trouble.subject not in outcome.errors:
                 await self._store.clear_trouble("rule", trouble.subject, tick)

@@ -174,10 +174,14 @@ WORD = 2**32
 
 
 class Quantities:
-    """Numbers of a field: how many and their sum by minute exactly, and how they are spread to 1 in 256."""
+    """Numbers of a field: how many and their sum by minute exactly, and how they are spread to 1 in 256.
+
+    Values of minutes up to `kept_since` have been forgotten.
+    """
 
     def __init__(self, minutes: int) -> None:
         self._keep = minutes
+        self.kept_since = 0
         self._rows = Rows(4)  # rooms, values, their sum in millionths: high word and low word
         self._bags = Bags()
 
@@ -220,18 +224,23 @@ class Quantities:
 
     def forget(self, minute: int) -> None:
         """Drop what is out of every window."""
-        self._rows.forget(minute - self._keep)
-        self._bags.forget(minute - self._keep)
+        self.kept_since = max(self.kept_since, minute - self._keep)
+        self._rows.forget(self.kept_since)
+        self._bags.forget(self.kept_since)
 
     def __len__(self) -> int:
         return len(self._rows)
 
 
 class Different:
-    """Which values of a field came up, by minute; values are told apart by a 64-bit number."""
+    """Which values of a field came up, by minute; values are told apart by a 64-bit number.
+
+    Those of minutes up to `kept_since` have been forgotten.
+    """
 
     def __init__(self, minutes: int) -> None:
         self._keep = minutes
+        self.kept_since = 0
         self._bags = Bags()
 
     def fold(self, entry: Entry, sign: int) -> None:
@@ -245,7 +254,8 @@ class Different:
 
     def forget(self, minute: int) -> None:
         """Drop what is out of every window."""
-        self._bags.forget(minute - self._keep)
+        self.kept_since = max(self.kept_since, minute - self._keep)
+        self._bags.forget(self.kept_since)
 
     def __len__(self) -> int:
         return len(self._bags)

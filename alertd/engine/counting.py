@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from alertd.engine.alerts import fingerprint
-from alertd.engine.books import Entry, KnownStarts, opaque
+from alertd.engine.books import HOUR, Entry, KnownStarts, opaque
 from alertd.engine.conditions import EVERYTHING, Condition, compile_condition
 from alertd.engine.errortable import error_url
 from alertd.engine.fields import Extractor, Field, find_field, label_value, labels
@@ -17,7 +17,6 @@ from alertd.engine.records import Participant, SettledRoom, epoch
 from alertd.engine.rules import Rule
 from alertd.engine.windows import MINUTE, NOBODY, Evidence, Match, Series, Totals
 
-DAY = 24 * 60
 TIDY_EVERY = 10
 """Minutes between forgettings."""
 REACHED_FOR = 360
@@ -105,9 +104,8 @@ class Windows:
     """The counted past of all rules, as far back as they look; a cache that can be rebuilt from settled rooms.
 
     A rule about absence has no groups: it looks at the rooms of each account, which are counted anyway. `longest` are
-    the minutes of the longest window, with what is kept beyond it,
-    `horizon` those of the oldest room that anything looks at. `faults` says, by rule key, what went wrong with
-    counting since `begin`.
+    the minutes of the longest window, with what is kept beyond it, `horizon` those of the oldest room that anything
+    looks at, with an hour more for books by the hour. `faults` says, by rule key, what went wrong since `begin`.
     """
 
     def __init__(self, rules: Sequence[Rule], show: Show) -> None:
@@ -123,12 +121,13 @@ class Windows:
             if not isinstance(rule.kind, Absent):
                 self._take(rule)
         self.longest = max(map(to_keep, rules), default=SLACK)
-        self.horizon = max([self.longest, *map(_looked_back, rules)])
+        self.horizon = max([self.longest, *(rule.kind.reach // MINUTE + SLACK + HOUR for rule in rules)])
         usual = [rule.kind for rule in rules if isinstance(rule.kind, Absent) and rule.kind.below_usual is not None]
         self._starts = {window // MINUTE for kind in usual for window in kind.windows}
         self._accounts: dict[str, _Account] = {}
         self._settled_since = 0
         self._tidied: int | None = None
+        self._books_tidied: int | None = None
         self._reached = False
         self._kept_until = 0
         self._fresh: list[Group] = []
@@ -165,9 +164,8 @@ class Windows:
 
     def counted(self) -> Counted:
         """What has been counted so far, to be kept, or to go on from under other rules; shared, not copied."""
-        populations = {population.name: population.past() for population in self._populations.values()}
-        starts = sorted(self._starts)
-        return Counted(populations, self._accounts, self._settled_since, starts, self.longest, self._mark())
+        pasts, starts = {one.name: one.past() for one in self._populations.values()}, sorted(self._starts)
+        return Counted(pasts, self._accounts, self._settled_since, starts, self.longest, self._mark())
 
     def lacking(self, counted: Counted) -> list[Rule]:
         """The rules for which not all that they need is in what was counted; those of a population go together."""
@@ -220,6 +218,14 @@ class Windows:
         population = self._homes.get(rule.key)
         return [group.windows[rule.key] for group in population.groups.values()] if population else []
 
+    def fresh(self) -> dict[str, list[GroupWindow]]:
+        """By rule key the groups in which rooms were counted since `begin`."""
+        found: dict[str, list[GroupWindow]] = {}
+        for group in self._fresh:
+            for key, window in group.windows.items():
+                found.setdefault(key, []).append(window)
+        return found
+
     def accounts(self) -> list[str]:
         """The accounts of which rooms are counted, in order."""
         return sorted(self._accounts)
@@ -271,7 +277,11 @@ class Windows:
             population.reach(down_to)
 
     def forget(self, minute: int, firing: Mapping[str, int]) -> None:
-        """Drop, from time to time, what no rule looks back to at `minute`; groups that fire keep all since theirs."""
+        """Drop, from time to time, what no rule looks back to at `minute`; groups that fire keep all since theirs.
+
+        Books are asked for all that they keep, so what that is must not depend on when alertd was started.
+        """
+        self._forget_books(minute - minute % TIDY_EVERY)
         if self._tidied is not None and minute < self._tidied + TIDY_EVERY:
             return
         self._tidied = minute
@@ -288,6 +298,13 @@ class Windows:
                 del self._accounts[name]
         for population in self._populations.values():
             population.forget(minute, firing)
+
+    def _forget_books(self, minute: int) -> None:
+        if minute == self._books_tidied:
+            return
+        self._books_tidied = minute
+        for population in self._populations.values():
+            population.forget_books(minute)
 
     def settled_rooms(self, account: str | None, after: int, upto: int) -> int:
         """Rooms of an account (None: of all) that settled, in the minutes with `after` < minute ≤ `upto`."""
@@ -375,11 +392,6 @@ class Windows:
 def _identity(participant: Participant) -> int:
     """An opaque number for a person; one without an identity counts alone."""
     return opaque(participant.participant_identity or participant.participant_sid)
-
-
-def _looked_back(rule: Rule) -> int:
-    """Minutes to the oldest room that a rule looks at; rooms of a day ago are still judged by what was usual then."""
-    return rule.kind.reach // MINUTE + (DAY if isinstance(rule.kind, Anomaly) else SLACK)
 
 
 def _read_by(rule: Rule) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -110,7 +111,11 @@ class Policy:
 
 @dataclass(slots=True)
 class _Tick:
-    """The working copy of one decision; `judged` are the fingerprints of all groups that rules have."""
+    """The working copy of one decision; `judged` are the fingerprints of the groups that were judged.
+
+    Between whole minutes only what is `lively` is judged, by rule key: groups in which rooms were counted since, and
+    those with an alert that is on. At a whole minute (None) all are.
+    """
 
     now: int
     policy: Policy
@@ -127,6 +132,7 @@ class _Tick:
     events: list[Event] = field(default_factory=list)
     notifications: list[Notification] = field(default_factory=list)
     questions: list[Question] = field(default_factory=list)
+    lively: Mapping[str, list[GroupWindow]] | None = None
 
     @property
     def minute(self) -> int:
@@ -144,6 +150,8 @@ def decide(now: int, policy: Policy, windows: Windows, snapshot: Snapshot) -> Ou
     tick = _Tick(
         now, policy, windows, snapshot, dict(snapshot.alerts), dict(snapshot.groups), waiting, dict(windows.faults)
     )
+    if now % MINUTE:
+        tick.lively = _lively(tick)
     for rule in policy.rules:
         _judge_rule(tick, rule)
     _judge_orphans(tick)
@@ -160,6 +168,17 @@ def decide(now: int, policy: Policy, windows: Windows, snapshot: Snapshot) -> Ou
         next_at=min((group.flush_at for group in tick.groups.values()), default=None),
         questions=tuple(tick.questions),
     )
+
+
+def _lively(tick: _Tick) -> dict[str, list[GroupWindow]]:
+    """The groups about which there is anything new since the minute's own tick; of rules of one name all groups."""
+    named = Counter(rule.alert for rule in tick.policy.rules)
+    lively = tick.windows.fresh()
+    on = {alert.rule: alert for alert in tick.alerts.values() if alert.state in ("pending", "firing")}
+    for rule in tick.policy.rules:
+        if named[rule.alert] > 1 or rule.key in on:  # their groups may have the same labels: the first rule's counts
+            lively[rule.key] = list(tick.windows.groups(rule))
+    return lively
 
 
 def _waiting(open_rooms: Iterable[OpenRoom], now: int) -> dict[str, list[int]]:
@@ -185,7 +204,7 @@ def _judge_rule(tick: _Tick, rule: Rule) -> None:
 def _groups(tick: _Tick, rule: Rule) -> Iterable[GroupWindow]:
     """The groups that a rule has seen; for absence all accounts, since one without rooms is just what it looks for."""
     if not isinstance(rule.kind, Absent):
-        return tick.windows.groups(rule)
+        return tick.windows.groups(rule) if tick.lively is None else tick.lively.get(rule.key, ())
     accounts = tick.policy.accounts or tick.windows.accounts()
     return [tick.windows.starts(rule, account) for account in accounts]
 
@@ -204,6 +223,8 @@ def _judge_group(tick: _Tick, rule: Rule, group: GroupWindow) -> None:
 def _judge(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> None:
     idle = before.state in ("inactive", "resolved")
     if isinstance(rule.kind, Absent):
+        if idle and tick.lively is not None:
+            return  # what came since the minute's own tick is not missing
         if before.state != "firing" and _blind(tick, rule, group, group.labels["account"]):
             return  # what cannot be seen is not absent
     elif idle and _nothing_new(tick, rule, group):
@@ -227,9 +248,9 @@ def _conceivable(rule: Rule, scene: Scene) -> bool:
 
 def _nothing_new(tick: _Tick, rule: Rule, group: GroupWindow) -> bool:
     """Whether an alert that is not on stays so: nothing matches, or the minute's own tick has judged all of it."""
-    if rule.kind.needs_match and not group.series.matched:
+    if rule.kind.needs_match and not group.series.has_matches:
         return True
-    return tick.now % MINUTE != 0 and not group.fresh
+    return tick.lively is not None and not group.fresh
 
 
 def _scene(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> Scene:

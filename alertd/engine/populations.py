@@ -210,10 +210,14 @@ class Population:
             marks = [window.fingerprint for window in group.windows.values()]
             needed = [firing[mark] for mark in marks if mark in firing]
             group.forget(min([self.kept_since, *needed]))
-            for book in group.books.values():
-                book.forget(minute)
             if not group.totals and not needed and not any(group.books.values()):
                 del self.groups[key]
+
+    def forget_books(self, minute: int) -> None:
+        """Drop from the books what nothing at `minute` or later looks back to."""
+        for group in self.groups.values():
+            for book in group.books.values():
+                book.forget(minute)
 
     def reach(self, down_to: int) -> None:
         """All rooms that ended after minute `down_to` have been counted (again)."""

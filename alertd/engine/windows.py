@@ -261,6 +261,11 @@ class Series:
         """Matches in all minutes kept."""
         return self._matches.matched if self._matches else 0
 
+    @property
+    def has_matches(self) -> bool:
+        """Whether anything may match in the minutes kept; costs nothing."""
+        return self._matches is not _NO_MATCHES
+
     def identities(self, after: int, upto: int) -> tuple[int, int]:
         """Distinct identities that match, and of all (if they are counted), in `after` < minute ≤ `upto`."""
         return self._matches.identities(after, upto), self.totals.identities(after, upto)

@@ -59,8 +59,10 @@ class Distinct(msgspec.Struct, frozen=True, kw_only=True):
         return worst(self._view(scene, offset, self.over) for offset in positions(self.over))
 
     def judge_then(self, scene: Scene) -> View | None:
-        """Whether there were too many in the window that ended then."""
-        return None if self.holds_below else self._view(scene, 0, self.over)
+        """Whether there were too many in the window that ended then; nothing where its values have been forgotten."""
+        book = scene.series.book
+        known = isinstance(book, Different) and span(scene, 0, self.over)[0] >= book.kept_since
+        return self._view(scene, 0, self.over) if known and not self.holds_below else None
 
     def elevated(self, scene: Scene) -> int | None:
         """While half an hour (or the window, if shorter) has too many; while the whole window has too few."""
@@ -77,8 +79,8 @@ class Distinct(msgspec.Struct, frozen=True, kw_only=True):
         return scene.series.between(since, scene.minute).total > 0
 
     def conceivable(self, scene: Scene, after: int, upto: int) -> bool:
-        """Whether anybody was counted."""
-        return scene.series.between(after, upto).total > 0
+        """Whether anybody was counted; too few are judged in whole windows, whatever these minutes hold."""
+        return self.holds_below or scene.series.between(after, upto).total > 0
 
     def in_words(self) -> str:
         """`more than 40 different values of sdk_version within 1h`."""

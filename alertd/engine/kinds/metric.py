@@ -21,7 +21,8 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 
     Values are those of the participants who match and have one. Percentiles (nearest rank) and extremes are told to
     1 in 256 of themselves, and exactly for whole numbers up to 255; what cannot be told from the limit is not beyond
-    it. Means and sums are made of millionths. A sum grows with its window, so that only whole ones compare with its limit.
+    it. Means and sums are made of millionths. A sum grows with its window, so that only whole ones compare with its
+    limit.
     """
 
     field: str
@@ -64,8 +65,9 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
         return worst(self._view(scene, offset, self.over, self.min) for offset in positions(self.over))
 
     def judge_then(self, scene: Scene) -> View | None:
-        """Whether it was beyond the limit in the window that ended then."""
-        return None if self._may_be_missing else self._view(scene, 0, self.over, self.min)
+        """Whether it was beyond the limit in the window that ended then; nothing where its values are forgotten."""
+        known = span(scene, 0, self.over)[0] >= self._values(scene).kept_since
+        return self._view(scene, 0, self.over, self.min) if known and not self._may_be_missing else None
 
     def elevated(self, scene: Scene) -> int | None:
         """While half an hour (or the window, if shorter; for sums, the window) is beyond it, of however few values."""
@@ -80,8 +82,8 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
         return self._values(scene).count(since, scene.minute) > 0
 
     def conceivable(self, scene: Scene, after: int, upto: int) -> bool:
-        """Whether there are enough values."""
-        return self._values(scene).count(after, upto) >= self.min
+        """Whether there are enough values; a sum too low is judged in whole windows, whatever these minutes hold."""
+        return self._may_be_missing or self._values(scene).count(after, upto) >= self.min
 
     def in_words(self) -> str:
         """`p95 of duration_sec above 60 within 1h; needs 50 values`."""

@@ -96,8 +96,8 @@ class NewValue(msgspec.Struct, frozen=True, kw_only=True):
         return True
 
     def conceivable(self, scene: Scene, after: int, upto: int) -> bool:
-        """Whether anything matches."""
-        return scene.series.between(after, upto).matched > 0
+        """Whether anything matches in the hours of these minutes or the one before, in which it may have become new."""
+        return scene.series.between(after - HOLDS * HOUR, upto).matched > 0
 
     def in_words(self) -> str:
         """`a value of sdk_version in 2 rooms that was not seen in the 30d before`."""
