@@ -21,18 +21,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from alertd.engine.conditions import parse_condition
 from alertd.engine.decide import Policy
 from alertd.engine.groups import Integration
+from alertd.engine.kinds import Rate
 from alertd.engine.records import Participant, Room
 from alertd.engine.routes import Route, Tree
-from alertd.engine.kinds import Rate
 from alertd.engine.rules import Rule
 from alertd.engine.samples import Sample
 from alertd.engine.windows import Evidence
 from alertd.errors import NotFoundError
 from alertd.store import Store, open_store
+
+settings.register_profile("alertd", deadline=None)  # a busy machine is no fault
+settings.load_profile("alertd")
 
 PRISM_VERSION = "5.14.2"  # the newest that runs on Node 20
 OPENAPI = Path(__file__).parent / "data" / "insights_video_openapi.json"
