@@ -160,9 +160,12 @@ class Hours:
 
     def forget(self, minute: int) -> None:
         """Drop what no decision at `minute` or later looks back to."""
-        self._rooms.forget((minute - self._reach) // HOUR)
-        self._affected.forget((minute - self._reach) // HOUR)
+        first = (minute - self._reach) // HOUR
+        self._rooms.forget(first)
+        self._affected.forget(first)
         self.failing.forget(minute - self._reach)
+        if self.pool is not None and self.pool.hours.start < first:
+            self.pool.stale = True  # it may be of hours that a restarted alertd would not have
 
     def __len__(self) -> int:
         return len(self._rooms)
