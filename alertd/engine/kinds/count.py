@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from alertd.engine.durations import format_duration
+from alertd.engine.kinds.onewindow import OneWindow, offsets
 from alertd.engine.samples import (
     LATE,
     Of,
@@ -12,17 +13,15 @@ from alertd.engine.samples import (
     Scene,
     View,
     counted,
-    earliest,
     latest_elevated,
     number_of,
-    positions,
     span,
     worst,
 )
 from alertd.engine.windows import MINUTE
 
 
-class Count(msgspec.Struct, frozen=True, kw_only=True):
+class Count(OneWindow, msgspec.Struct, frozen=True, kw_only=True):
     """Holds when the number `of` matches in a window reaches `at_least`. `any` is this with 1 over 30 minutes."""
 
     at_least: int
@@ -31,27 +30,9 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
     holds_below = False
     needs_match = True
 
-    @property
-    def reach(self) -> int:
-        """How far back it looks."""
-        return self.over
-
-    @property
-    def minutes(self) -> int:
-        """The window in minutes."""
-        return self.over // MINUTE
-
-    @property
-    def hindsight(self) -> int:
-        """The window."""
-        return self.minutes
-
     def judge(self, scene: Scene) -> View:
         """Whether the number is reached in any position."""
-        offsets = positions(self.over)
-        if len(offsets) > 1 and not self.conceivable(scene, *earliest(scene, self.over)):
-            offsets = range(1)
-        return worst(self._view(scene, offset, self.over) for offset in offsets)
+        return worst(self._view(scene, offset, self.over) for offset in offsets(self, scene, self.over))
 
     def judge_then(self, scene: Scene) -> View:
         """Whether the number was reached in the window that ended then."""

@@ -8,12 +8,13 @@ import msgspec
 
 from alertd.engine.books import Different
 from alertd.engine.durations import format_duration
+from alertd.engine.kinds.onewindow import OneWindow
 from alertd.engine.kinds.scarcity import fullest, whole
 from alertd.engine.samples import LATE, Of, Sample, Scene, View, positions, span, worst
 from alertd.engine.windows import MINUTE
 
 
-class Distinct(msgspec.Struct, frozen=True, kw_only=True):
+class Distinct(OneWindow, msgspec.Struct, frozen=True, kw_only=True):
     """Holds when more than `above`, or fewer than `below`, different values of `field` came up in a window.
 
     Values are those of the participants who match and have one. Where nobody was counted nothing is judged.
@@ -30,16 +31,6 @@ class Distinct(msgspec.Struct, frozen=True, kw_only=True):
     def holds_below(self) -> bool:
         """Whether it holds under its limit."""
         return self.above is None
-
-    @property
-    def reach(self) -> int:
-        """How far back it looks."""
-        return self.over
-
-    @property
-    def minutes(self) -> int:
-        """The window in minutes."""
-        return self.over // MINUTE
 
     @property
     def hindsight(self) -> int:

@@ -8,6 +8,7 @@ import msgspec
 
 from alertd.engine.books import Quantities, slot
 from alertd.engine.durations import format_duration
+from alertd.engine.kinds.onewindow import OneWindow
 from alertd.engine.kinds.scarcity import fullest, whole
 from alertd.engine.samples import LATE, Of, Sample, Scene, View, positions, span, worst
 from alertd.engine.windows import MINUTE
@@ -16,7 +17,7 @@ Aggregate = Literal["mean", "p50", "p95", "p99", "min", "max", "sum"]
 _PERCENTS: dict[str, int] = {"min": 0, "p50": 50, "p95": 95, "p99": 99, "max": 100}
 
 
-class Metric(msgspec.Struct, frozen=True, kw_only=True):
+class Metric(OneWindow, msgspec.Struct, frozen=True, kw_only=True):
     """Holds when the aggregate of a number field is above `above`, or below `below`, over at least `min` values.
 
     Values are those of the participants who match and have one. Percentiles (nearest rank) and extremes are told to
@@ -38,16 +39,6 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     def holds_below(self) -> bool:
         """Whether it holds under its limit."""
         return self.above is None
-
-    @property
-    def reach(self) -> int:
-        """How far back it looks."""
-        return self.over
-
-    @property
-    def minutes(self) -> int:
-        """The window in minutes."""
-        return self.over // MINUTE
 
     @property
     def hindsight(self) -> int:

@@ -9,6 +9,7 @@ from statistics import NormalDist
 import msgspec
 
 from alertd.engine.durations import format_duration
+from alertd.engine.kinds.onewindow import OneWindow, offsets
 from alertd.engine.samples import (
     LATE,
     Of,
@@ -16,18 +17,16 @@ from alertd.engine.samples import (
     Scene,
     View,
     counted,
-    earliest,
     latest_elevated,
     number_of,
     percent,
-    positions,
     span,
     worst,
 )
 from alertd.engine.windows import MINUTE, Sums
 
 
-class Rate(msgspec.Struct, frozen=True, kw_only=True):
+class Rate(OneWindow, msgspec.Struct, frozen=True, kw_only=True):
     """Holds when the lower bound of the matching share is above `above`; `confidence` None compares the plain share."""
 
     above: float
@@ -39,27 +38,9 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     holds_below = False
     needs_match = True
 
-    @property
-    def reach(self) -> int:
-        """How far back it looks."""
-        return self.over
-
-    @property
-    def minutes(self) -> int:
-        """The window in minutes."""
-        return self.over // MINUTE
-
-    @property
-    def hindsight(self) -> int:
-        """The window."""
-        return self.minutes
-
     def judge(self, scene: Scene) -> View:
         """Whether the share is above the limit in any position."""
-        offsets = positions(self.over)
-        if len(offsets) > 1 and not self.conceivable(scene, *earliest(scene, self.over)):
-            offsets = range(1)
-        return worst(self._view(scene, offset, self.over) for offset in offsets)
+        return worst(self._view(scene, offset, self.over) for offset in offsets(self, scene, self.over))
 
     def judge_then(self, scene: Scene) -> View:
         """Whether the share was above the limit in the window that ended then."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from alertd.engine.durations import format_duration
+from alertd.engine.kinds.onewindow import offsets
 from alertd.engine.samples import (
     LATE,
     Of,
@@ -12,10 +13,8 @@ from alertd.engine.samples import (
     Scene,
     View,
     counted,
-    earliest,
     latest_elevated,
     number_of,
-    positions,
     span,
     worst,
 )
@@ -53,10 +52,7 @@ class Spike(msgspec.Struct, frozen=True, kw_only=True):
 
     def judge(self, scene: Scene) -> View:
         """Whether there are so many in any position."""
-        offsets = positions(self.over)
-        if not self.conceivable(scene, *earliest(scene, self.over)):
-            offsets = range(1)
-        return worst(self._view(scene, offset, self.over) for offset in offsets)
+        return worst(self._view(scene, offset, self.over) for offset in offsets(self, scene, self.over))
 
     def judge_then(self, scene: Scene) -> View:
         """Whether there were so many in the window that ended then."""
