@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -41,6 +40,8 @@ async def catching_up(app: App) -> AsyncIterator[None]:
 
     What is logged meanwhile is printed above the bars.
     """
+    import asyncio  # heavy, and most commands have no use for it
+
     if not sys.stderr.isatty():
         yield
         return
@@ -62,6 +63,8 @@ async def catching_up(app: App) -> AsyncIterator[None]:
 
 
 async def _show(app: App, bars: Progress) -> None:
+    import asyncio
+
     tasks: dict[str, TaskID] = {}
     while True:
         for collector in app.collectors:
