@@ -35,8 +35,9 @@ from alertd.engine.windows import Evidence
 from alertd.errors import NotFoundError
 from alertd.store import Store, open_store
 
-settings.register_profile("alertd", deadline=None)  # a busy machine is no fault
-settings.load_profile("alertd")
+settings.register_profile("alertd", deadline=None, max_examples=50)  # a busy machine is no fault
+settings.register_profile("thorough", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("ALERTD_TEST_PROFILE", "alertd"))
 
 PRISM_VERSION = "5.14.2"  # the newest that runs on Node 20
 OPENAPI = Path(__file__).parent / "data" / "insights_video_openapi.json"
