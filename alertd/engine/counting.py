@@ -105,7 +105,8 @@ class Windows:
 
     A rule about absence has no groups: it looks at the rooms of each account, which are counted anyway. `longest` are
     the minutes of the longest window, with what is kept beyond it, `horizon` those of the oldest room that anything
-    looks at, with an hour more for books by the hour. `faults` says, by rule key, what went wrong since `begin`.
+    looks at, with an hour more for books by the hour, `hindsight` those of the longest window judged again for late
+    rooms. `faults` says, by rule key, what went wrong since `begin`.
     """
 
     def __init__(self, rules: Sequence[Rule], show: Show) -> None:
@@ -121,6 +122,7 @@ class Windows:
             if not isinstance(rule.kind, Absent):
                 self._take(rule)
         self.longest = max(map(to_keep, rules), default=SLACK)
+        self.hindsight = max([to_keep(rule) for rule in rules if rule.kind.hindsight], default=0)
         self.horizon = max([self.longest, *(rule.kind.reach // MINUTE + SLACK + HOUR for rule in rules)])
         usual = [rule.kind for rule in rules if isinstance(rule.kind, Absent) and rule.kind.below_usual is not None]
         self._starts = {window // MINUTE for kind in usual for window in kind.windows}

@@ -35,7 +35,7 @@ def missing_since(windows: Windows, changes: Iterable[Change], now: int) -> int 
     oldest = min((change.room.ended // MINUTE for change in changes if change.sign > 0), default=None)
     if oldest is None or oldest > now // MINUTE - SLACK:
         return None
-    down_to = oldest - windows.longest
+    down_to = oldest - windows.hindsight
     return down_to if down_to < windows.kept_since else None
 
 
