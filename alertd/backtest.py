@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from alertd.curves import Curve, Floors, Point, drawn
+from alertd.curves import Curve, Drawn, Floors, Point, drawn
 from alertd.engine.alerts import Alert
 from alertd.engine.counting import Show
 from alertd.engine.decide import Event, Outcome, Policy, Snapshot
@@ -26,6 +26,8 @@ LATE_BY = 1800
 """Seconds from a room's end within which its logs are there (Video Log Analyzer documentation); beyond, it is late."""
 BARS = 168
 """Stretches of the range for each of which the rooms are counted: of a week, its hours."""
+LARGE_SHARE = 0.2
+"""The share of late rooms from which on that is told."""
 Progress = Callable[[int], None]
 """Is told from time to time up to which instant it is decided."""
 
@@ -124,7 +126,7 @@ class Firing:
         """Take over what the alert shows by now."""
         self.evidence = alert.evidence
         self.explain = alert.explain
-        self.summary = alert.annotations.get("summary", "")
+        self.summary = self.summary or alert.annotations.get("summary", "")  # of one moment with `why`
         if alert.sample is not None and (self.worst is None or _worse(alert.sample, self.worst)):
             self.worst = alert.sample
 
@@ -137,6 +139,7 @@ def _worse(one: Sample, other: Sample) -> bool:
 class Findings:
     """What came of going over a history; `errors` say by rule key what failed, `curves` are by rule key too.
 
+    `unseen` is how many participants matched rules without a curve, all in rooms that were known too late to be drawn.
     `notes` are for whoever reads the figures. `seconds` is how long it took, in real time.
     """
 
@@ -154,6 +157,7 @@ class Findings:
     errors: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     curves: Mapping[str, list[Curve]] = field(default_factory=dict)
+    unseen: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def late(self) -> int:
@@ -235,7 +239,7 @@ async def go_over(
             progress(at)
 
     await play(replay, policy, show, history.end, judged)
-    found = {}
+    found = Drawn({}, {})
     if curves:
         fired: dict[str, int] = {}
         for firing in record.firings:
@@ -256,9 +260,22 @@ async def go_over(
         bars=history.tally.bars(history.begin, history.end),
         seconds=time.perf_counter() - began,
         errors=record.errors,
-        notes=(*history.notes, *_warming(history, policy.rules)),
-        curves=found,
+        notes=(*history.notes, *_warming(history, policy.rules), *_belated(history)),
+        curves=found.curves,
+        unseen=found.unseen,
     )
+
+
+def _belated(history: History) -> Iterator[str]:
+    """Whether so many rooms were known late that alerts say more of when alertd was there than of the calls."""
+    bars = history.tally.bars(history.begin, history.end)
+    late, rooms = sum(bar.late for bar in bars), sum(bar.rooms for bar in bars)
+    if late and late >= LARGE_SHARE * rooms:
+        share = f"{100 * late / rooms:.0f} %"
+        yield (
+            f"{late:,} of {rooms:,} rooms ({share}) were known more than 30 minutes after their end, "
+            "as where alertd was not running: what happened in them is told late, or not at all"
+        )
 
 
 def _warming(history: History, rules: Iterable[Rule]) -> Iterator[str]:

@@ -7,12 +7,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from alertd.engine.conditions import compile_condition
 from alertd.engine.counting import Show, Windows
 from alertd.engine.decide import Policy
+from alertd.engine.fields import Extractor
 from alertd.engine.kinds import Absent
 from alertd.engine.populations import SLACK, GroupWindow
+from alertd.engine.records import SettledRoom
 from alertd.engine.rules import Rule
-from alertd.engine.samples import Peer, Sample, Scene, sample_of
+from alertd.engine.samples import LATE, Peer, Sample, Scene, sample_of
+from alertd.engine.shortfall import shortfall
 from alertd.engine.windows import MINUTE
 from alertd.evaluate import Ledger
 
@@ -24,6 +28,9 @@ ALMOST = 0.99
 
 USUAL = 7 * 86400
 """Seconds back to which it is asked what is usual, to say which slice carries an alert."""
+
+UNSEEN = 900
+"""Seconds from its end after which a room may be known too late to be in any window that is looked at."""
 
 Floors = dict[str, list[tuple[int, int]]]
 """By fingerprint, from which instant on the windows of an alert do not reach back to which other one."""
@@ -49,7 +56,7 @@ class Point(NamedTuple):
 class Curve:
     """One group of a rule over time; between points that are more than a `step` (seconds) apart nothing matched.
 
-    `worst` is the sample that came nearest to the limit, or was farthest beyond it.
+    `worst` is the sample that came nearest to the limit, or was farthest beyond it; `held` is whether the rule held.
     """
 
     labels: Mapping[str, str]
@@ -58,6 +65,7 @@ class Curve:
     points: list[Point] = field(default_factory=list)
     worst: Sample | None = None
     nearness: float = 0.0
+    held: bool = False
 
     def see(self, at: int, sample: Sample, *, holds: bool) -> None:
         """Add what was seen at an instant, and whether the rule held: where it did not, the limit was not reached."""
@@ -66,7 +74,7 @@ class Curve:
         near = nearness(point, below=sample.below)
         near = near if holds else min(near, ALMOST)
         if self.worst is None or (near, sample.matched) > (self.nearness, self.worst.matched):
-            self.worst, self.nearness = sample, near
+            self.worst, self.nearness, self.held = sample, near, holds
 
 
 def nearness(point: Point, *, below: bool) -> float:
@@ -76,9 +84,30 @@ def nearness(point: Point, *, below: bool) -> float:
     return point.value / point.limit if point.limit else float(point.value > 0)
 
 
+def hindrance(rule: Rule, sample: Sample) -> str:
+    """Why a rule did not hold although what it saw is beyond its limit; empty where the limit was not reached."""
+    beyond = sample.value < sample.limit if sample.below else sample.value > sample.limit
+    return shortfall(rule.kind, sample) if beyond or sample.learning else ""
+
+
 def reach_of(rules: Iterable[Rule]) -> int:
-    """How many seconds before the beginning of a range rooms are needed to judge it as it would have been."""
-    return max((max(rule.kind.reach, rule.kind.minutes * MINUTE, USUAL) for rule in rules), default=0) + SLACK * MINUTE
+    """How many seconds before the beginning of a range rooms are needed to judge it as it would have been.
+
+    To say what carries an alert, its whole window is looked at as it was on each of the seven days before.
+    """
+    return max((max(rule.kind.reach, _asked_back(rule)) for rule in rules), default=0) + SLACK * MINUTE
+
+
+def _asked_back(rule: Rule) -> int:
+    window = rule.kind.minutes * MINUTE
+    return USUAL + LATE * MINUTE + window if rule.kind.needs_match else max(USUAL, window)
+
+
+class Drawn(NamedTuple):
+    """What was followed, by rule key: curves, and how many participants matched where all were known too late."""
+
+    curves: dict[str, list[Curve]]
+    unseen: dict[str, int]
 
 
 async def drawn(
@@ -90,13 +119,14 @@ async def drawn(
     moments: Mapping[str, list[Point]],
     fired: Mapping[str, int],
     most: int,
-) -> dict[str, list[Curve]]:
-    """The curves of each rule, by its key: of at most so many groups, those that fired longest, then came nearest.
+) -> Drawn:
+    """The curves of each rule: of at most so many groups, those that fired longest, then came nearest.
 
     `span` is from when to when; `moments` are what alerts saw as they began, `fired` the seconds they did, both by
     fingerprint.
     """
-    found = await _followed(ledger, policy, show, span, floors)
+    belated = Belated(policy.rules)
+    found = await _followed(ledger, policy, show, span, floors, belated)
     chosen = {}
     for rule in policy.rules:
         curves = found.get(rule.key, {}).values()
@@ -104,11 +134,33 @@ async def drawn(
         for curve in best:
             curve.points = _thinned(sorted({*curve.points, *moments.get(curve.fingerprint, ())}))
         chosen[rule.key] = best
-    return chosen
+    unseen = {key: number for key, number in belated.matched.items() if number and not chosen[key]}
+    return Drawn(chosen, unseen)
+
+
+class Belated:
+    """Counts who matches each rule in rooms that were known so late that no window that is looked at may have them."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        rules = tuple(rules)
+        self._extractor = Extractor({field for rule in rules for field in rule.among.fields | rule.match.fields})
+        index = self._extractor.index
+        self._asked = [
+            (rule.key, compile_condition(rule.among, index), compile_condition(rule.match, index)) for rule in rules
+        ]
+        self.matched = {rule.key: 0 for rule in rules}
+
+    def count(self, settled: SettledRoom, sign: int) -> None:
+        """Count the room if it came late; with `sign` -1 take it out again."""
+        if settled.known_at - settled.ended <= UNSEEN:
+            return
+        people = list(self._extractor.facts(settled))
+        for key, among, match in self._asked:
+            self.matched[key] += sign * sum(bool(among(facts) and match(facts)) for facts in people)
 
 
 async def _followed(
-    ledger: Ledger, policy: Policy, show: Show, span: tuple[int, int], floors: Floors
+    ledger: Ledger, policy: Policy, show: Show, span: tuple[int, int], floors: Floors, belated: Belated
 ) -> dict[str, dict[str, Curve]]:
     """Every group of every rule, by rule key and fingerprint."""
     begin, end = span
@@ -121,6 +173,8 @@ async def _followed(
     for at in range(begin - begin % MINUTE + step, end + 1, step):
         for change in await ledger.changes(before, at):
             windows.fold(change.room, change.sign)
+            if change.room.ended > begin:
+                belated.count(change.room, change.sign)
         windows.begin()
         for rule in policy.rules:
             _look(windows, policy, rule, at, floors, found[rule.key], step)

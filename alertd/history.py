@@ -11,7 +11,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import BufferedReader
@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from alertd.engine.decide import Sight
 from alertd.engine.records import Participant, Room, SettledRoom, Whole, epoch
 from alertd.engine.settle import event_time
 from alertd.errors import InputError, Problem
@@ -63,9 +64,24 @@ _RIGHT: dict[object, str] = {
 """What to write, for each type that a key may have."""
 
 
-def write_room(settled: SettledRoom) -> bytes:
+class Attendance:
+    """From when on alertd looked at each account: what ended before was all known at once, by the first look."""
+
+    def __init__(self, sights: Iterable[Sight]) -> None:
+        self._first: dict[str, int] = {}
+        for sight in sights:
+            self._first[sight.account] = min(sight.seen_from, self._first.get(sight.account, sight.seen_from))
+
+    def missed(self, settled: SettledRoom) -> bool:
+        """Whether the room would have been known earlier, had alertd been there: USUAL_DELAY after its end, say."""
+        was_away = settled.ended < self._first.get(settled.account, settled.ended)
+        return was_away and settled.known_at > settled.ended + USUAL_DELAY
+
+
+def write_room(settled: SettledRoom, *, missed: bool = False) -> bytes:
     """The line, its end included, that `HistoryFile` reads as this very room (but for `replaced_at`).
 
+    Where alertd `missed` the room's end, `settled_at` is left out, and it is read as known USUAL_DELAY after it.
     `ended` is written only where it does not follow from the room and from when it settled: hardly ever.
     """
     line: dict[str, Any] = {
@@ -75,8 +91,11 @@ def write_room(settled: SettledRoom) -> bytes:
         "room": settled.room,
         "participants": settled.participants,
     }
-    if event_time(settled.room, settled.known_at) != settled.ended:
+    follows = epoch(settled.room.end_time) if missed else event_time(settled.room, settled.known_at)
+    if follows != settled.ended:
         line["ended"] = datetime.fromtimestamp(settled.ended, UTC)
+    if missed:
+        del line["settled_at"]
     return _OBEYED.sub(_escaped, msgspec.json.encode(line)) + b"\n"
 
 

@@ -44,7 +44,7 @@ def set_up(form: str = "auto", level: str = "info") -> None:
     handler = ToStderr()
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
-    for chatty in ("aiohttp.access", "alembic", "apscheduler", "slack_sdk", "sqlalchemy"):
+    for chatty in ("aiohttp.access", "alembic", "apscheduler", "slack_sdk", "sqlalchemy", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -10,19 +10,29 @@ from typing import NamedTuple
 from alertd.caserooms import settled_rooms
 from alertd.config.casefiles import Cases
 from alertd.config.casetables import AlertTable, CaseTable, NotificationTable
+from alertd.curves import seen
 from alertd.engine.alerts import Alert
-from alertd.engine.conditions import compile_condition
+from alertd.engine.counting import Windows
 from alertd.engine.decide import Outcome, Policy, Sight, Snapshot
 from alertd.engine.durations import format_duration
-from alertd.engine.fields import Extractor, Field
+from alertd.engine.fields import Field
 from alertd.engine.groups import Notification
+from alertd.engine.kinds import Absent
+from alertd.engine.populations import GroupWindow
 from alertd.engine.records import SettledRoom
 from alertd.engine.routes import Tree
 from alertd.engine.rules import Rule
+from alertd.engine.samples import Peer, Scene
+from alertd.engine.shortfall import shortfall
+from alertd.engine.windows import MINUTE
 from alertd.replay import FOREVER, Replay, play
 
 UNTIL = 86400
 """Seconds behind the last room for which a case goes on that expects nothing at any moment."""
+
+MOST_TOLD = 5
+"""Groups of a rule that are told where an alert is missing."""
+ALL_LISTED = "a test lists all alerts, of all rules of its file, that are pending or firing at the moment"
 
 
 class Mismatch(NamedTuple):
@@ -109,9 +119,16 @@ def _alerts_compared(cases: Cases, place: int, played: _Played) -> Iterator[Mism
                 cases.place(place, "expect", nth),
                 f"alerts at {format_duration(expected.at)}",
                 tuple(_expected_alert(one) for one in expected.alerts) or ("none",),
-                tuple(_alert(played, one) for one in came) or ("none",),
-                tuple(_reasons(cases.rules, played, moment, missing, alerts)),
+                tuple(_came(played, one, others) for one in came) or ("none",),
+                (*_reasons(cases.rules, played, moment, missing, alerts), *([ALL_LISTED] if surplus else [])),
             )
+
+
+def _came(played: _Played, alert: Alert, others: Sequence[Alert]) -> str:
+    """An alert that came, and whether the test asks for it; one that is over may come unasked."""
+    if not any(alert is one for one in others):
+        return f"as expected: {_alert(played, alert)}"
+    return f"{'besides' if alert.state == 'resolved' else 'surplus'}: {_alert(played, alert)}"
 
 
 def _matched(expected: Iterable[AlertTable], alerts: Sequence[Alert]) -> tuple[list[AlertTable], list[Alert]]:
@@ -147,27 +164,61 @@ def _named(alert: str, labels: dict[str, str]) -> str:
 
 
 def _reasons(
-    rules: Iterable[Rule], played: _Played, moment: int, missing: Iterable[AlertTable], alerts: Iterable[Alert]
+    rules: Iterable[Rule], played: _Played, moment: int, missing: Sequence[AlertTable], alerts: Iterable[Alert]
 ) -> Iterator[str]:
-    """What each rule that should have fired saw: its alerts that are over, and what of the rooms it counts."""
-    names = dict.fromkeys(one.alert for one in missing)
-    for name in names:
+    """What each rule that should have fired saw: its alerts that are over, and the groups in which one is missing."""
+    for name in dict.fromkeys(one.alert for one in missing):
         own = [alert for alert in alerts if alert.labels["alertname"] == name]
         yield from (_alert(played, alert) for alert in own if alert.state in ("inactive", "resolved"))
         if not own:
             yield f"no alert of {name} was ever pending"
-        known = [room for room in played.rooms if room.known_at <= moment]
-        yield from (f"{name}: {_counted(rule, known)}" for rule in rules if rule.alert == name)
+        wanted = [one.labels for one in missing if one.alert == name]
+        for rule in rules:
+            if rule.alert == name:
+                floors = {alert.fingerprint: alert.floor for alert in own}
+                yield from _looks(rule, played, moment, wanted, floors)
 
 
-def _counted(rule: Rule, rooms: Sequence[SettledRoom]) -> str:
-    """How many of all rooms and participants known by then the rule counts, and how many match."""
-    extractor = Extractor(rule.among.fields | rule.match.fields)
-    among, match = (compile_condition(condition, extractor.index) for condition in (rule.among, rule.match))
-    people = [[facts for facts in extractor.facts(room) if among(facts)] for room in rooms]
-    matches = [sum(match(facts) for facts in room) for room in people]
-    affected, total = sum(map(bool, matches)), sum(map(len, people))
-    return f"{sum(matches)} of {total} participants in {affected} of {len(rooms)} rooms known by then match"
+def _looks(
+    rule: Rule, played: _Played, moment: int, wanted: Iterable[dict[str, str]], floors: dict[str, int]
+) -> Iterator[str]:
+    """What the rule says at the moment of the groups with the labels that are wanted, or that there is none."""
+    windows = Windows([rule], _shown)
+    for room in played.rooms:
+        if room.known_at <= moment:
+            windows.fold(room)
+    groups = [windows.starts(rule, one) for one in windows.accounts()] if isinstance(rule.kind, Absent) else []
+    groups = groups or list(windows.groups(rule))
+    peers = [Peer(group.series) for group in groups]
+    told: dict[str, str] = {}
+    for labels in wanted:
+        fitting = [group for group in groups if labels.items() <= group.labels.items()]
+        if not fitting:
+            yield _no_such(rule, labels, groups)
+        for group in fitting[:MOST_TOLD]:
+            floor = floors.get(group.fingerprint, 0) // MINUTE
+            scene = Scene(group.series, moment // MINUTE, floor, lambda: peers)
+            told[group.fingerprint] = f"{_named(rule.alert, group.labels)}: {_look(rule, group, scene)}"
+    yield from told.values()
+
+
+def _look(rule: Rule, group: GroupWindow, scene: Scene) -> str:
+    """What the rule sees of a group, and why it does not hold."""
+    found = seen(rule, group, scene)
+    if found is None:
+        earlier = f", {group.series.matched} did before" if group.series.matched else ""
+        return f"nothing in its window matches{earlier} ({rule.kind.in_words()})"
+    sample, holds = found
+    if not holds:
+        return f"{rule.kind.describe(sample)}; does not hold: {shortfall(rule.kind, sample)}"
+    still = f", and has to for {format_duration(rule.hold_for)}" if rule.hold_for else ""
+    return f"{rule.kind.describe(sample)}; holds{still}"
+
+
+def _no_such(rule: Rule, labels: dict[str, str], groups: Sequence[GroupWindow]) -> str:
+    known = ", ".join(_named(rule.alert, group.labels) for group in groups[:MOST_TOLD]) or "none"
+    more = f" and {len(groups) - MOST_TOLD} more" if len(groups) > MOST_TOLD else ""
+    return f"the rule has no group {_named(rule.alert, labels)}; its groups by then: {known}{more}"
 
 
 # Notifications

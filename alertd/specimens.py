@@ -6,16 +6,19 @@ Used where nothing real is at hand, to show what a message would say.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
-from math import ceil
+from math import ceil, log
 from typing import Any, NamedTuple
 
 from alertd.engine.alerts import Alert, fingerprint
+from alertd.engine.conditions import EVERYTHING
 from alertd.engine.counting import Show, Windows
 from alertd.engine.errortable import by_code
+from alertd.engine.explain import LEAST_MATCHES, LOCAL_RISK, Explanation, Slice, is_part
 from alertd.engine.fields import find_field, label_name
 from alertd.engine.kinds import Absent, AnyKind, BurnRate, Count, Distinct, Metric, NewValue, Rate, Spike
 from alertd.engine.kinds.anomaly import Anomaly
@@ -23,7 +26,7 @@ from alertd.engine.populations import GroupWindow
 from alertd.engine.records import Participant, Room, SettledRoom
 from alertd.engine.rules import Rule
 from alertd.engine.samples import Sample
-from alertd.engine.windows import MINUTE
+from alertd.engine.windows import MINUTE, Evidence
 from alertd.simulator.population import CLIENTS, ENDINGS, FAILURES, REGIONS, Client, Ending, Region
 
 CALL = 1500
@@ -45,6 +48,7 @@ def specimen(rule: Rule, accounts: Sequence[str], show: Show, now: int) -> Alert
     variables = {"labels": group.labels, "sample": sample, "rule": {"alert": rule.alert, "source": rule.source}}
     upto, after = now // MINUTE, (now - sample.window) // MINUTE
     span = group.series.span(after, upto)
+    evidence = group.series.evidence(after, upto, min(SHOWN, sample.matched))
     return Alert(
         fingerprint=group.fingerprint,
         rule=rule.key,
@@ -55,12 +59,56 @@ def specimen(rule: Rule, accounts: Sequence[str], show: Show, now: int) -> Alert
         starts_at=now - FIRED,
         elevated_at=now,
         sample=sample,
-        evidence=group.series.evidence(after, upto, min(SHOWN, sample.matched)),
+        evidence=evidence,
+        explain=_explanation(rule, sample, evidence),
         first_seen=span[0] * MINUTE if span else None,
         last_seen=span[1] * MINUTE if span else None,
         reason=rule.kind.describe(sample),
         changed_at=now - FIRED,
     )
+
+
+def _explanation(rule: Rule, sample: Sample, evidence: Sequence[Evidence]) -> Explanation | None:
+    """That most matches are of one region, edge or SDK version, one that the evidence has; None as for a real alert."""
+    if rule.match == EVERYTHING or isinstance(rule.kind, Absent) or not sample.matched:
+        return None
+    of_rooms = sample.of == "rooms"
+    matched, total = (sample.rooms_affected, 2 * sample.rooms) if of_rooms else (sample.matched, sample.total)
+    told = _slice(rule, matched, total, evidence)
+    return Explanation(
+        matched=matched,
+        total=total,
+        rooms_affected=sample.rooms_affected,
+        slices=(told,) if told else (),
+        localised=told is not None,
+        grouped=is_part(rule),
+    )
+
+
+def _slice(rule: Rule, matched: int, total: int, evidence: Sequence[Evidence]) -> Slice | None:
+    """Seven of ten matches in three of ten participants; None where that is hardly worse than the rest."""
+    found = Counter(pair for clue in evidence for pair in _traits(clue) if pair[0] not in rule.by)
+    own = ceil(0.7 * matched)
+    inside = max(own, ceil(0.3 * total))
+    if not found or own < LEAST_MATCHES or inside >= total:
+        return None
+    share, rest = own / inside, max(matched - own, 0.5) / (total - inside)
+    if share < LOCAL_RISK * rest:
+        return None
+    (field, value), _ = found.most_common(1)[0]
+    usual = own * rest / share
+    surprise = own * log(own / usual) - (own - usual)
+    risk = share / rest
+    return Slice(
+        field=field, value=value, matched=own, total=inside, share=share, relative_risk=risk, surprise=surprise
+    )
+
+
+def _traits(clue: Evidence) -> Iterator[tuple[str, str]]:
+    """What a participant has in some of the dimensions that explanations look at."""
+    version = (clue.sdk or "").rpartition(" ")[2]
+    known = {"media_region": clue.media_region, "edge_location": clue.edge_location, "sdk_version": version}
+    yield from ((field, value) for field, value in known.items() if value)
 
 
 def _text(rule: Rule, name: str, variables: dict[str, object]) -> str:
@@ -163,6 +211,7 @@ def figures(kind: AnyKind) -> Sample:
         settled_share=0.97,
         below=kind.holds_below,
         new=seen.new,
+        times=isinstance(kind, BurnRate),
     )
 
 

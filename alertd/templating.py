@@ -196,9 +196,13 @@ def _check(tree: nodes.Template, environment: _Sandbox, known: Collection[str] |
     if known is None:
         return
     unknown = meta.find_undeclared_variables(tree) - set(known) - set(environment.globals)
+    first: dict[str, int] = {}
     for node in tree.find_all(nodes.Name):
         if node.name in unknown:
-            raise jinja2.TemplateSyntaxError(_unknown(node.name, known), node.lineno)
+            first.setdefault(node.name, node.lineno)
+    if first:
+        said = "; ".join(_unknown(name, known) for name in first)
+        raise jinja2.TemplateSyntaxError(said, next(iter(first.values())))
 
 
 def _check_loops(node: nodes.Node, depth: int) -> None:

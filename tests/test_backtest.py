@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -296,6 +297,17 @@ def test_the_page_is_written_and_names_what_fired(config, history, tmp_path):
     assert "MediaLost" in text
 
 
+def test_the_summary_of_what_fired_is_of_the_moment_that_its_reason_tells(config, history, tmp_path):
+    """What matches grows from tick to tick; the page has the first figures, those of the reason, in both."""
+    (tmp_path / "rules.yaml").write_text("rules: [{alert: Lost, match: {error: true}, rate: {above: 5%}}]")
+    page = tmp_path / "page.html"
+    assert run("--config", config, "--data", history(incident()), "--html", page).exit_code == 0
+    text = page.read_text()
+    (summary,) = map(float, re.findall(r"<p>([\d.]+) % of participants: ", text))
+    (why,) = map(float, re.findall(r'<p class="quiet">([\d.]+) % of \d+ participants match', text))
+    assert summary == pytest.approx(why, abs=0.06)
+
+
 def test_a_page_that_cannot_be_written_is_told(config, history, tmp_path):
     result = run("--config", config, "--data", history(incident(of=5)), "--html", tmp_path / "nowhere" / "page.html")
     assert result.exit_code == 1
@@ -363,6 +375,34 @@ def test_what_ended_before_alertd_ever_looked_is_not_told_late(config, clock, po
     asyncio.run(live(config, policy_of(), at_once, clock, 5))
     found = lines(run("--config", config, "--from", "2026-03-02T12:00Z", "--to", "2026-03-02T18:00Z", "--json"))
     assert [line["late"] for line in found if line["event"] in ("firing", "resolved")] == [False, False]
+
+
+def test_the_own_history_and_its_export_give_the_same_alerts(config, clock, policy_of, tmp_path):
+    """Also of rooms that the first look knew all at once: in neither are they told late."""
+    clock.reading = BEGIN + 360 * MINUTE
+    at_once = [
+        room(one, BEGIN + one * MINUTE, failed=5 if 120 <= one < 160 else 0, known_at=BEGIN) for one in range(350)
+    ]
+    asyncio.run(live(config, policy_of(), at_once, clock, 5))
+    span = ["--from", "2026-03-02T12:00Z", "--to", "2026-03-02T18:00Z", "--json"]
+    own = lines(run("--config", config, *span))
+    file = tmp_path / "rooms.ndjson"
+    exported = CliRunner().invoke(alertd, ["export", "--config", str(config), "--output", str(file)])
+    assert exported.exit_code == 0, exported.output
+    from_file = lines(run("--config", config, "--data", file, *span))
+    assert [line for line in from_file if line["event"] != "summary"] == [
+        line for line in own if line["event"] != "summary"
+    ]
+    assert [line["event"] for line in own if line["event"] != "notification"] == ["firing", "resolved", "summary"]
+
+
+def test_a_large_share_of_late_rooms_is_told_whatever_is_printed(config, history):
+    late = [room(one, BEGIN + one * MINUTE, known_at=BEGIN + 240 * MINUTE) for one in range(60, 160)]
+    in_time = [room(one, BEGIN + one * MINUTE) for one in range(60)]
+    for form in ([], ["--json"]):
+        said = run("--config", config, "--data", history([*in_time, *late]), *form).stderr
+        assert "100 of 160 rooms (62 %) were known more than 30 minutes after their end" in said
+    assert "were known" not in run("--config", config, "--data", history(in_time)).stderr
 
 
 # Straight from Twilio

@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alertd.engine.decide import Sight
 from alertd.engine.records import Participant, Room, SettledRoom, Whole
 from alertd.errors import InputError
-from alertd.history import MAX_LINE, PROBLEMS_KEPT, HistoryFile, write_room
+from alertd.history import MAX_LINE, PROBLEMS_KEPT, Attendance, HistoryFile, write_room
 
 NOON = 1_772_452_800
 END = datetime.fromtimestamp(NOON, UTC)
@@ -99,6 +100,19 @@ def test_a_line_has_twilios_own_names_and_says_when_the_room_settled():
 def test_a_room_without_an_end_time_says_when_it_ended_where_nothing_else_does():
     lost = settled(room=Room(room_sid="RM1", room_status="completed"), ended=NOON, known_at=NOON + 60)
     assert json.loads(write_room(lost))["ended"] == "2026-03-02T12:00:00Z"
+
+
+def test_a_room_that_ended_before_alertd_was_there_reads_as_known_ten_minutes_after_its_end(file):
+    first_look = Attendance([Sight(account="production", seen_from=NOON + 86400, seen_until=NOON + 90000)])
+    before = settled(known_at=NOON + 86400)
+    lost = settled(room=Room(room_sid="RM2", room_status="completed"), ended=NOON, known_at=NOON + 86400)
+    lines = [write_room(one, missed=first_look.missed(one)) for one in (before, lost)]
+    assert all("settled_at" not in json.loads(line) for line in lines)
+    assert [(one.ended, one.known_at) for one in HistoryFile(file(*[line.rstrip() for line in lines]))] == [
+        (NOON, NOON + 600)
+    ] * 2
+    assert not first_look.missed(settled(known_at=NOON + 480))  # known in time all the same
+    assert not first_look.missed(settled(ended=NOON + 86460, known_at=NOON + 2 * 86400))
 
 
 def test_nothing_in_a_line_makes_a_terminal_act_or_turns_the_writing_around():

@@ -106,6 +106,22 @@ def test_another_receiver_may_be_asked_for_and_the_end_of_it(render, tmp_path):
     assert [one["integration"] for one in json.loads(out)] == ["pager/slack[0]"]
 
 
+def test_what_is_over_lasted_as_long_as_it_had_to_be_quiet_and_says_what_carried_it(render):
+    rules = RULES.replace("    rate: {above: 5%}", "    rate: {above: 5%}\n    keep_firing_for: 45m")
+    _, out, _ = render("--rule", "MediaLost", "--resolved", "--receiver", "everybody", rules=rules)
+    assert "not elevated for 45m" in out
+    assert "Lasted:      55m, " in out
+    assert "Carried by:  edge_location " in out
+
+
+def test_a_burn_rate_that_is_over_does_not_say_that_it_goes_on(render):
+    rules = "rules: [{alert: Burning, match: {error: true}, burn_rate: {objective: 99%}}]"
+    _, out, _ = render("--rule", "Burning", "--resolved", "--receiver", "everybody", rules=rules)
+    assert "RESOLVED · Burning" in out
+    assert "goes on" not in out
+    assert " times the error budget; fires above 14.4 times" in out
+
+
 def test_a_receiver_that_is_told_nothing_is_named_as_such(render):
     status, out, err = render("--rule", "Quiet", "--receiver", "nobody")
     assert (status, out) == (0, "")

@@ -153,9 +153,61 @@ async def test_an_alert_that_did_not_come_is_told_with_what_the_rule_counted(pla
     assert mismatch.what == "alerts at 1h"
     assert mismatch.expected == ('Lost{media_region="au1"} firing',)
     assert mismatch.came == ("none",)
+    first, seen = mismatch.why
+    assert first == "no alert of Lost was ever pending"
+    assert seen.startswith(
+        'Lost{account="production", media_region="au1"}: nothing in its window matches, 2 did before'
+    )
+    assert seen.endswith("(at least 3 participants within 30m)")
+
+
+def rate(keys: str) -> str:
+    match = "match: {error_code: 53405}, by: [account, media_region]"
+    return f"rules: [{{alert: Lost, {match}, rate: {{{keys}}}}}]"
+
+
+@pytest.mark.parametrize(
+    ("kind", "lacking"),
+    [
+        ("above: 5%, over: 30m, min: 30", "too few are counted: 24 of min 30"),
+        ("above: 5%, over: 30m, min: 20, min_rooms: 13", "too few rooms have a match: 12 of min_rooms 13"),
+        ("above: 45%, over: 30m, min: 20", "not above the limit beyond chance"),
+        ("above: 60%, over: 30m, min: 20", "not above the limit"),
+    ],
+)
+async def test_what_was_lacking_in_the_rules_own_window_is_named(play, kind, lacking):
+    rooms = """\
+    rooms:
+      - {every: 1m, times: 12, room: {media_region: au1}, participants: [{error_code: 53405}, {count: 1}]}
+      - {every: 1m, times: 90, room: {media_region: ie1}}
+"""
+    case = rooms + expecting(f"{{at: 25m, alerts: [{lost()}]}}")
+    (mismatch,) = (await play(case, rules=rate(kind))).mismatches
+    (seen,) = mismatch.why[1:]
+    assert seen.startswith('Lost{account="production", media_region="au1"}: 50 % of 24 participants match')
+    assert seen.endswith(f"; does not hold: {lacking}")
+
+
+async def test_a_label_that_no_group_has_is_told_with_those_that_there_are(play):
+    (mismatch,) = (await play(TROUBLE + expecting(f"{{at: 10m, alerts: [{lost(region='us1')}]}}"))).mismatches
+    assert mismatch.why[0] == (
+        'the rule has no group Lost{media_region="us1"}; its groups by then: '
+        'Lost{account="production", media_region="au1"}'
+    )
+    assert mismatch.came[0].startswith("surplus: Lost{")
+
+
+async def test_a_rule_that_holds_says_how_long_it_has_to(play):
+    (mismatch,) = (await play(TROUBLE + expecting(f"{{at: 9m, alerts: [{lost()}]}}"))).mismatches
+    assert mismatch.why[0].endswith(": 3 participants match within 30m, limit 3; holds, and has to for 2m")
+
+
+async def test_of_several_that_came_the_surplus_is_marked(play):
+    rooms = TROUBLE.replace("}]}]", "}]}, {room: {media_region: ie1}, participants: [{count: 3, error_code: 53405}]}]")
+    (mismatch,) = (await play(rooms + expecting(f"{{at: 10m, alerts: [{lost()}]}}"))).mismatches
+    assert [one.partition(":")[0] for one in mismatch.came] == ["as expected", "surplus"]
     assert mismatch.why == (
-        "no alert of Lost was ever pending",
-        "Lost: 2 of 2 participants in 1 of 1 rooms known by then match",
+        "a test lists all alerts, of all rules of its file, that are pending or firing at the moment",
     )
 
 
@@ -168,9 +220,9 @@ async def test_one_that_is_over_is_told_with_when_and_why(play):
 async def test_one_that_came_unasked_is_told_with_its_sample(play):
     (mismatch,) = (await play(TROUBLE + expecting("{at: 9m, alerts: []}"))).mismatches
     assert mismatch.expected == ("none",)
-    assert mismatch.came == (
-        'Lost{account="production", media_region="au1"} pending since 8m: 3 participants match within 30m, limit 3',
-    )
+    (came,) = mismatch.came
+    assert came.startswith('surplus: Lost{account="production", media_region="au1"} pending since 8m: ')
+    assert came.endswith("3 participants match within 30m, limit 3")
 
 
 async def test_the_wrong_state_and_the_wrong_label_fail(play):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from alertd.config import load_rules
-from alertd.engine.conditions import parse_condition
+from alertd.engine.conditions import EVERYTHING, parse_condition
 from alertd.engine.kinds import Absent, BurnRate, Count, Distinct, Metric, NewValue, Rate, Spike
 from alertd.engine.kinds.anomaly import Anomaly
 from alertd.specimens import figures, specimen
@@ -73,6 +73,30 @@ def test_evidence_is_of_the_alerts_own_group(losing_media):
     assert alert.evidence
     assert {clue.media_region for clue in alert.evidence} == {alert.labels["media_region"]}
     assert {clue.error_code for clue in alert.evidence} == {53405}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.key)
+def test_what_carries_it_is_told_where_a_real_alert_would_and_the_figures_are_possible(rule):
+    alert = specimen(rule, ["production", "staging"], plain, NOON)
+    told = alert.explain
+    if told is None:
+        assert isinstance(rule.kind, Absent) or rule.match == EVERYTHING
+        return
+    assert told.rooms_affected == alert.sample.rooms_affected
+    assert told.localised == bool(told.slices)
+    for one in told.slices:
+        assert one.field not in rule.by
+        assert one.matched <= one.total < told.total
+        assert one.matched <= told.matched
+        assert told.matched - one.matched <= told.total - one.total
+        seen = [(clue.media_region, clue.edge_location, clue.sdk.split()[-1]) for clue in alert.evidence]
+        assert any(one.value in traits for traits in seen)
+
+
+def test_what_carries_it_is_told_but_not_what_the_group_is_made_by(losing_media):
+    alert = specimen(losing_media(by=("account", "media_region")), ["production"], plain, NOON)
+    assert alert.explain.verdict == "localised"
+    assert {one.field for one in alert.explain.slices} == {"edge_location"}
 
 
 def test_it_is_the_same_every_time(losing_media):

@@ -60,6 +60,8 @@ def run_backtest(asked: Asked) -> None:
     findings, comparison = asyncio.run(_work(asked, loaded, others, wanted))
     if asked.html is not None:
         _write(asked.html, findings, zone, comparison)
+    for note in findings.notes:
+        click.secho(f"note: {note}", fg="yellow", err=True)
     if asked.as_json:
         for said in _lines(findings, zone, comparison):
             click.echo(json.dumps(said, ensure_ascii=False))
@@ -195,8 +197,6 @@ def _iso(at: int) -> str:
 
 
 def _print(findings: Findings, zone: ZoneInfo, comparison: Comparison | None) -> None:
-    for note in findings.notes:
-        click.secho(f"note: {note}", fg="yellow", err=True)
     for key, error in findings.errors.items():
         click.secho(f"rule {line(key)} failed: {line(error)}", fg="red", err=True)
     total, by_rule = tolls(findings, zone)

@@ -19,7 +19,7 @@ from alertd.cli.progress import shown
 from alertd.config import load_store
 from alertd.engine.durations import parse_duration
 from alertd.errors import AlertdError, InputError, Problem
-from alertd.history import write_room
+from alertd.history import Attendance, write_room
 from alertd.store import Store, open_store
 
 Write: TypeAlias = Callable[[bytes], object]
@@ -32,6 +32,7 @@ EVER = -(2**62)
 def export_history(config: Path, since: str | None, output: Path | None) -> None:
     """Write the rooms that ended within `since` (a duration; None: all that are kept), oldest first, as now known.
 
+    Rooms that ended before alertd ever looked at their account come without `settled_at`.
     Whoever stops reading standard output ends it quietly. AlertdError if the database or the output fails.
     """
     now = int(time.time())
@@ -56,9 +57,10 @@ async def _export(url: str, now: int, ended_after: int, write: Write, show: Show
     store = await open_store(url, migrate=False)
     rooms = participants = 0
     try:
+        attendance = Attendance(await store.sights())
         async for batch in store.visible(await _known_by(store, now), ended_after):
             for settled in batch:
-                write(write_room(settled))
+                write(write_room(settled, missed=attendance.missed(settled)))
             rooms += len(batch)
             participants += sum(len(settled.participants) for settled in batch)
             show(rooms)

@@ -82,27 +82,31 @@ def _hint(name: str, known: Sequence[str]) -> str:
 
 def _rendered(loaded: Loaded, rule: Rule, receiver: str | None, *, resolved: bool) -> list[Rendered]:
     config, now = loaded.config, int(time.time()) // 60 * 60
+    seen = now - rule.keep_firing_for if resolved else now  # it is over once it has been quiet for so long
     try:
-        alert = specimen(rule, [account.name for account in config.accounts], shown(config, b"made up"), now)
+        alert = specimen(rule, [account.name for account in config.accounts], shown(config, b"made up"), seen)
     except ValueError as error:
         raise AlertdError(f"{rule.source}: {error}") from None
     found = []
-    for told in _notifications(loaded, rule, alert, receiver, now, resolved=resolved):
+    for told in _notifications(loaded, rule, alert, receiver, (seen, now), resolved=resolved):
         settings = next(one for name, _, one in integrations_of(config, told.receiver) if name == told.integration)
         found.append(Rendered(rule, told, preview(settings, told, config.http.address, now)))
     return found
 
 
 def _notifications(
-    loaded: Loaded, rule: Rule, alert: Alert, receiver: str | None, now: int, *, resolved: bool
+    loaded: Loaded, rule: Rule, alert: Alert, receiver: str | None, times: tuple[int, int], *, resolved: bool
 ) -> Iterator[Notification]:
-    """What the routes make of the alert, in one group for each; all to `receiver` if one is named."""
-    policy, quiet = policy_of(loaded), format_duration(rule.keep_firing_for)
-    for group in joined({}, policy.tree, alert, now):
+    """What the routes make of the alert, in one group for each; all to `receiver` if one is named.
+
+    `times` are when it was last seen and now.
+    """
+    policy, quiet, (seen, now) = policy_of(loaded), format_duration(rule.keep_firing_for), times
+    for group in joined({}, policy.tree, alert, seen):
         place = policy.tree.at(group.route) or policy.tree.root
         told = msgspec.structs.replace(group, receiver=receiver or group.receiver)
         integrations = policy.integrations.get(told.receiver, ())
-        after, notifications = flush(told, place.route, {alert.fingerprint: alert}, integrations, now)
+        after, notifications = flush(told, place.route, {alert.fingerprint: alert}, integrations, seen)
         if resolved and after is not None:
             over = msgspec.structs.replace(alert, state="resolved", ends_at=now, reason=f"not elevated for {quiet}")
             _, notifications = flush(after, place.route, {alert.fingerprint: over}, integrations, now)

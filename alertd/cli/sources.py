@@ -32,7 +32,7 @@ from alertd.engine.records import SettledRoom
 from alertd.engine.rules import Rule
 from alertd.engine.windows import MINUTE
 from alertd.errors import AlertdError, InputError, Problem
-from alertd.history import USUAL_DELAY, HistoryFile
+from alertd.history import USUAL_DELAY, Attendance, HistoryFile
 from alertd.replay import Replay
 from alertd.store import Store, open_store
 
@@ -40,8 +40,6 @@ WEEK = 7 * 86400
 LEAST_BACKFILL = 90000
 """Seconds that the first look at an account goes back at least (collect.backfill)."""
 FAR = 2**62
-REACH_OF_SIGHT = 70 * 86400
-"""Seconds before the range from which on an account counts as seen that was not looked at yet."""
 SLICE = 6 * 3600
 """Seconds of the own history that are read at once."""
 
@@ -138,7 +136,7 @@ async def from_store(loaded: Loaded, rules: Iterable[Rule], wanted: Wanted) -> F
     finally:
         await store.close()
     tally = Tally()
-    replay = Replay(tally.reading(rooms.empty()), sights=_from_the_beginning(sights, begin - REACH_OF_SIGHT) or None)
+    replay = Replay(tally.reading(rooms.empty()), sights=_from_the_beginning(sights, rooms.first) or None)
     if not tally.within(begin, end)[0]:
         return None
     history = History(
@@ -158,9 +156,12 @@ class Shelf:
 
     def __init__(self) -> None:
         self._packed: deque[bytes] = deque()
+        self.first = FAR
+        """When the first of all that were put on it ended."""
 
     def put(self, settled: SettledRoom) -> None:
         """Put one more room on it."""
+        self.first = min(self.first, settled.ended)
         self._packed.append(msgspec.json.encode(settled))
 
     def empty(self) -> Iterator[SettledRoom]:
@@ -198,22 +199,19 @@ class _Known:
 
     def __init__(self, sights: Iterable[Sight]) -> None:
         self._told: set[tuple[str, str]] = set()
-        self._first: dict[str, int] = {}
-        for sight in sights:
-            self._first[sight.account] = min(sight.seen_from, self._first.get(sight.account, sight.seen_from))
+        self._attendance = Attendance(sights)
 
     def in_time(self, settled: SettledRoom) -> SettledRoom:
         """The room; if it is such a one, known when rooms usually are (its first version, not what changed later)."""
         key = (settled.account, settled.room.room_sid)
-        if key in self._told or settled.ended >= self._first.get(settled.account, 0):
+        if key in self._told or not self._attendance.missed(settled):
             return settled
         self._told.add(key)
-        usual = min(settled.known_at, settled.ended + USUAL_DELAY)
-        return msgspec.structs.replace(settled, known_at=usual)
+        return msgspec.structs.replace(settled, known_at=settled.ended + USUAL_DELAY)
 
 
 def _from_the_beginning(sights: Iterable[Sight], begin: int) -> list[Sight]:
-    """The sights, each account's first one from `begin` on."""
+    """The sights, each account's first one from `begin` on, as in a file from its first room on."""
     found: list[Sight] = []
     for sight in sorted(sights, key=lambda one: (one.account, one.seen_from)):
         is_first = not found or found[-1].account != sight.account

@@ -101,6 +101,9 @@ def _test_files(path: Path) -> list[Path]:
 
 def _load(path: Path) -> Cases:
     document = read(path, _parser(path))
+    if _holds_rules(path, document.data):
+        named = f"{path.stem}.test{path.suffix}"
+        raise InputError([Problem(str(path), 0, 0, f"this is a rule file; name its test file, {named}")])
     tables, problems = validate(CaseFile, document, MADE_UP)
     if tables is None or document.problems:
         raise InputError([*document.problems, *problems])
@@ -110,6 +113,13 @@ def _load(path: Path) -> Cases:
     if problems:
         raise InputError(problems)
     return Cases(str(path), rules, routing, tables.tests, document)
+
+
+def _holds_rules(path: Path, data: object) -> bool:
+    """Whether a file that is not named as tests holds what rule files do: a list of rules."""
+    if not isinstance(data, dict) or "tests" in data or path.stem.endswith(".test"):
+        return False
+    return isinstance(data.get("rules"), list)
 
 
 def _parser(path: Path) -> Callable[[str], Reading]:

@@ -55,7 +55,7 @@ _BURN_RATE = {
 {{{{ (1 - kind.objective)|percent }}}}\
 {{% if sample.value > 0 %}}. At this speed a budget for 30 days is gone in \
 {{{{ ((720 / sample.value)|round(0, "ceil") * 3600)|duration }}}}{{% endif %}}. \
-The limit is {{{{ sample.limit|number }}}} times, and it still goes on.""",
+The limit is {{{{ sample.limit|number }}}} times, in this window and in a shorter one.""",
 }
 _SPIKE = {
     "summary": """\

@@ -46,18 +46,23 @@ _BOUNDS = {
 
 
 def validate(
-    model: type[Model], document: Document, refused: Mapping[str, str] = MappingProxyType({})
+    model: type[Model],
+    document: Document,
+    refused: Mapping[str, str] = MappingProxyType({}),
+    forms: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Model | None, list[Problem]]:
     """The document's data as `model`, or None and every mistake in it; no message repeats a value that may be secret.
 
     `refused` are unknown keys of which more is to be said than that: `key`, or `table.key` in one table only.
+    `forms` are what to write for keys in whose place stands no table, by key.
     """
     try:
         return model.model_validate(document.data), []
     except ValidationError as error:
         details = error.errors(include_url=False)
         echoes = _echoes(model, details)
-        return None, [_problem(model, document, item, refused) for item in details if _echo(item) not in echoes]
+        told = [item for item in details if _echo(item) not in echoes]
+        return None, [_formless(document, item, forms) or _problem(model, document, item, refused) for item in told]
 
 
 def _echoes(model: type[BaseModel], details: Sequence[ErrorDetails]) -> set[tuple[str, KeyPath]]:
@@ -111,6 +116,13 @@ def _table_in(annotation: object) -> type[BaseModel] | None:
 def _meant(model: type[BaseModel], item: ErrorDetails) -> str | None:
     close = get_close_matches(str(item["loc"][-1]), known_keys(model, item["loc"][:-1]), n=1, cutoff=LIKELY)
     return close[0] if close else None
+
+
+def _formless(document: Document, item: ErrorDetails, forms: Mapping[str, str]) -> Problem | None:
+    """What to write instead of something that is no table, where `forms` say it."""
+    path = item["loc"]
+    form = forms.get(str(path[-1])) if path and item["type"].startswith("model_") else None
+    return document.problem(path, f"{dotted(path)}: write {form}") if form else None
 
 
 def _problem(model: type[BaseModel], document: Document, item: ErrorDetails, refused: Mapping[str, str]) -> Problem:

@@ -9,7 +9,7 @@ from pathlib import Path
 from alertd.config.mistakes import dotted, validate
 from alertd.config.reading import Document, read
 from alertd.config.ruledraft import Draft, draft_rule
-from alertd.config.ruletables import RuleFile
+from alertd.config.ruletables import MISPLACED, SHORTEST, RuleFile
 from alertd.config.tomltext import parse_toml
 from alertd.config.yamltext import parse_yaml
 from alertd.engine.rules import Rule
@@ -78,7 +78,7 @@ def _judge_file(file: Path, judged: JudgedRules, first: dict[str, str]) -> None:
     except InputError as error:
         judged.problems.extend(error.problems)
         return
-    tables, problems = validate(RuleFile, document)
+    tables, problems = validate(RuleFile, document, MISPLACED, SHORTEST)
     drafts = list(_drafts(document))
     problems += [*document.problems, *(problem for draft in drafts for problem in draft.problems)]
     problems += _twins(document, drafts, first)

@@ -38,6 +38,27 @@ KINDS = (
     *("any", "count", "rate", "anomaly", "burn_rate", "spike"),
     *("new_value", "absent", "metric", "distinct"),
 )
+SHORTEST = {
+    "any": "any: true",
+    "count": "count: {at_least: 5}",
+    "rate": "rate: {above: 5%}",
+    "anomaly": "anomaly: {}",
+    "burn_rate": "burn_rate: {objective: 99.5%}",
+    "spike": "spike: {times: 3}",
+    "new_value": "new_value: {field: error_code}",
+    "absent": "absent: {below_usual: 70%}",
+    "metric": "metric: {field: duration_sec, agg: p50, below: 1m}",
+    "distinct": "distinct: {field: media_region, below: 3}",
+}
+"""The shortest form of each kind, with a number that is often right."""
+MISPLACED = {
+    "severity": "is a label; write labels: {severity: page}",
+    **{
+        name: f"is an annotation; write annotations: {{{name}: …}}"
+        for name in ("summary", "description", "runbook_url")
+    },
+}
+"""What people write directly into a rule, by their key, and where it belongs."""
 OF_EVERYBODY = ("new_value", "metric", "distinct")
 """Kinds that may look at everybody in the population, with nothing that counts against the rule."""
 CONDITIONS = ("match", "when", "among")

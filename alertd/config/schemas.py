@@ -8,7 +8,7 @@ from typing import Any, Literal
 from alertd.config.ruletables import RuleFile
 from alertd.config.tables import config_file
 from alertd.engine.durations import format_duration
-from alertd.engine.fields import field_names, find_field
+from alertd.engine.fields import Field, field_names, find_field
 from alertd.engine.literals import PATTERN_LENGTH
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -87,14 +87,26 @@ def _condition_schemas() -> dict[str, Any]:
             "additionalProperties": False,
         },
         **{name: _test_schema(name, *parts) for name, parts in _TESTS.items()},
+        **{_closed_test(field): _closed_schema(field) for field in map(find_field, field_names()) if field.closed},
     }
 
 
 def _field_schema(name: str) -> dict[str, Any]:
     field = find_field(name)
-    test = {"flag": "FlagTest", "list": "ListTest"}.get(field.kind, "Test")
+    test = _closed_test(field) if field.closed else {"flag": "FlagTest", "list": "ListTest"}.get(field.kind, "Test")
     schema = {"$ref": f"#/$defs/{test}", "description": f"{field.name}: {_LEVELS[field.level]}; {_KINDS[field.kind]}."}
     return schema | ({"examples": list(field.values)} if field.values else {})
+
+
+def _closed_test(field: Field) -> str:
+    return f"{field.name.title()}Test"
+
+
+def _closed_schema(field: Field) -> dict[str, Any]:
+    """The test of a field whose values are all known. A glob fits some of them, and case does not matter."""
+    other = {"type": "string", "pattern": r"[*?A-Z]"}
+    bare: dict[str, Any] = {"anyOf": [{"enum": list(field.values)}, other]}
+    return _test_schema(_closed_test(field), f"One of {', '.join(field.values)}, a list of them, or {{not: …}}.", bare)
 
 
 def _test_schema(name: str, description: str, bare: dict[str, Any] | None) -> dict[str, Any]:

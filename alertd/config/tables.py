@@ -71,7 +71,7 @@ class Collect(Table):
     )
     backfill: Duration = Field(
         90000,
-        description="How far back the first look at an account goes: at least look_back, at most the 7d that Twilio "
+        description="How far back the first look at an account goes: at least 24h30m, at most the 7d that Twilio "
         "keeps. It reads the newest rooms first.",
     )
     recheck: Duration = Field(

@@ -331,7 +331,8 @@ def _judge_health(tick: _Tick) -> None:
         before = tick.alerts.get(mark) or Alert(fingerprint=mark, rule=ailment.rule, labels=ailment.labels)
         after = advance(before, ailment.finding, tick.now)
         if after is not before:
-            _keep(tick, before, msgspec.structs.replace(after, annotations=ailment.annotations))
+            said = ailment.afterwards if after.state == "resolved" else ailment.annotations
+            _keep(tick, before, msgspec.structs.replace(after, annotations=said))
     for before in list(tick.alerts.values()):
         alive = before.state in ("pending", "firing") and before.rule.startswith(RULE_PREFIX)
         if alive and before.fingerprint not in told:

@@ -61,7 +61,7 @@ surprise needed grows with the matches that share a room (Σk²/Σk over rooms):
 LOCAL_SHARE, LOCAL_RISK = 0.4, 1.5
 FEW = 5
 """Rooms with a match below which it says nothing that no slice stands out."""
-Verdict = Literal["localised", "fleet-wide", "too few to tell"]
+Verdict = Literal["localised", "fleet-wide", "spread over the whole group", "too few to tell"]
 
 Show = Callable[[Field, str], str]
 """How a personal value (an identity, a room name) may be shown: as it is, or as a pseudonym."""
@@ -89,7 +89,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """Where `matched` of `total` participants, in `rooms_affected` rooms, come from: the most surprising slices first.
 
     `localised` says that the first of them (there are three at most) carries it. `without_past` says that there was no
-    baseline, so that each slice was compared with the rest of the window.
+    baseline, so that each slice was compared with the rest of the window. `grouped` says that it is of a part of an
+    account only, such as one region: what is spread over that is not the fleet's.
     """
 
     matched: int
@@ -98,18 +99,21 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     slices: tuple[Slice, ...] = ()
     localised: bool = False
     without_past: bool = False
+    grouped: bool = False
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the first slice carries it; if not it is the fleet's, but few rooms may have come from anywhere."""
+        """Whether the first slice carries it; if not all of the group does, but few rooms may be from anywhere."""
         if self.localised:
             return "localised"
-        return "fleet-wide" if self.rooms_affected >= FEW else "too few to tell"
+        if self.rooms_affected < FEW:
+            return "too few to tell"
+        return "spread over the whole group" if self.grouped else "fleet-wide"
 
     @property
     def tells(self) -> bool:
         """Whether there is anything to tell people."""
-        return bool(self.slices) or self.verdict == "fleet-wide"
+        return bool(self.slices) or self.rooms_affected >= FEW
 
     @property
     def text(self) -> str:
@@ -150,7 +154,13 @@ def explain(
         slices=tuple(_slice(names[value.column], value, window.whole) for value in named),
         localised=bool(named) and _is_local(named[0], columns[named[0].column], window),
         without_past=not past.whole.total,
+        grouped=is_part(rule),
     )
+
+
+def is_part(rule: Rule) -> bool:
+    """Whether a group of the rule is a part of an account only."""
+    return not {find_field(name) for name in rule.by} <= {find_field("account")}
 
 
 class _Cell(NamedTuple):

@@ -40,6 +40,18 @@ Raw = Callable[[SettledRoom, Participant, Collection[str]], Sent]
 
 REJOIN_SECONDS = 60
 SDK_NAMES = ("publisher_info.name", "sdk", "sdk_major")
+SENT_BY_SDKS = (
+    *("browser_name", "browser_major", "browser_version", "platform_name", "platform_version"),
+    *("device_model", "device_manufacturer", "device_architecture", "user_agent"),
+)
+"""Keys of `publisher_info` that SDKs are known to send; Twilio promises none of them."""
+_SHORT_FOR_SENT = {
+    **{name: name for name in SENT_BY_SDKS},
+    "browser": "browser_name",
+    "platform": "platform_name",
+    "os": "platform_name",
+    "device": "device_model",
+}
 
 REGIONS = ("us1", "us2", "au1", "br1", "ie1", "jp1", "sg1", "in1", "de1", "gll")
 EDGES = ("ashburn", "dublin", "frankfurt", "singapore", "sydney", "sao_paulo", "roaming", "umatilla", "tokyo")
@@ -71,6 +83,11 @@ class Field:
     def as_written(self) -> Field:
         """The twin of this field whose facts are text just as Twilio spelled it, for regular expressions."""
         return replace(self, name=f"{self.name} as written", written=True)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `values` are all there are, since alertd itself works the value out."""
+        return self.level == "derived" and bool(self.values)
 
     @property
     def of_room(self) -> bool:
@@ -300,6 +317,9 @@ _FIELDS = _named()
 
 
 def _nearest(name: str) -> str:
+    sent = _SHORT_FOR_SENT.get(snake(name[:80]))
+    if sent:
+        return f"; SDKs may send it as publisher_info.{sent}"
     import difflib  # only a mistake needs it
 
     near = difflib.get_close_matches(name[:80].lower().replace("-", "_"), _FIELDS, n=1, cutoff=0.6)

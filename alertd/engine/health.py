@@ -28,12 +28,16 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How one kind of trouble is told: the alert's name, its subject's label, patience in seconds, and the texts."""
+    """How one kind of trouble is told: the alert's name, its subject's label, patience in seconds, and the texts.
+
+    `summary` says what is wrong while it is, `over` what is right again; `remedy` what to do as long as it lasts.
+    """
 
     alert: str
     subject: str
     timing: Timing
     summary: str
+    over: str
     remedy: str
 
 
@@ -43,6 +47,7 @@ KINDS = {
         "account",
         Timing(300, 120),
         "alertd cannot read account {subject}: it is blind there",
+        "alertd reads account {subject} again",
         "Check the network and Twilio's status; alertd keeps trying and judges what it missed once it can see again.",
     ),
     "credentials": Kind(
@@ -50,6 +55,7 @@ KINDS = {
         "account",
         Timing(0, 120),
         "Twilio refuses the API key of account {subject}: alertd is blind there",
+        "Twilio takes the API key of account {subject} again",
         "Check the key in Twilio's console (revoked? other account? suspended?), set the right one and restart alertd.",
     ),
     "settling": Kind(
@@ -57,6 +63,7 @@ KINDS = {
         "account",
         Timing(900, 300),
         "Rooms of account {subject} are not settling in time",
+        "Rooms of account {subject} settle in time again",
         "Twilio is slow to summarise; rooms are judged partial after collect.settle_timeout.",
     ),
     "records": Kind(
@@ -64,6 +71,7 @@ KINDS = {
         "account",
         Timing(0, 3600),
         "Twilio sends records of account {subject} that alertd cannot read whole",
+        "Twilio has sent no more records of account {subject} that alertd cannot read whole",
         "The rest was read; see the log for the fields, and whether a newer alertd knows them.",
     ),
     "lost": Kind(
@@ -71,6 +79,7 @@ KINDS = {
         "account",
         Timing(0, 3600),
         "Rooms of account {subject} were lost before they could be judged",
+        "No more rooms of account {subject} were lost",
         "Twilio no longer has them (it keeps 7 days); look whether alertd was down or blind for long.",
     ),
     "coverage": Kind(
@@ -78,6 +87,7 @@ KINDS = {
         "account",
         Timing(7200, 300),
         "Rooms of account {subject} have not been read for nearly as long as Twilio keeps them",
+        "Rooms of account {subject} have been read that had nearly been kept too long",
         "alertd goes on reading them, the newest first; see the log for lists that fail, and whether it is too slow.",
     ),
     "rule": Kind(
@@ -85,6 +95,7 @@ KINDS = {
         "failing_rule",
         Timing(0, 300),
         "The rule {subject} cannot be judged",
+        "The rule {subject} is judged again",
         "Correct the rule; the other rules go on.",
     ),
     "delivery": Kind(
@@ -92,6 +103,7 @@ KINDS = {
         "integration",
         Timing(300, 300),
         "Notifications to {subject} are not getting through",
+        "Notifications to {subject} are getting through again",
         "alertd keeps trying; see `alertd deliveries` for what waits and what the other side answers.",
     ),
     "undelivered": Kind(
@@ -99,6 +111,7 @@ KINDS = {
         "integration",
         Timing(0, 300),
         "A notification to {subject} was given up",
+        "No more notifications to {subject} were given up",
         "See `alertd deliveries --failed`; after the repair `alertd deliveries retry ID` sends it all the same.",
     ),
     "receiver": Kind(
@@ -106,6 +119,7 @@ KINDS = {
         "removed_integration",
         Timing(300, 900),
         "Notifications wait for {subject}, which is no longer in the configuration",
+        "No more notifications wait for {subject}",
         "Put it back under the same name and they are sent; else they are given up after a day.",
     ),
     "config": Kind(
@@ -113,13 +127,16 @@ KINDS = {
         "config",
         Timing(60, 300),  # a file that is just being written is no news
         "The configuration {subject} has changed and cannot be taken up: alertd goes on with what it had",
-        "Correct it (see `alertd check --config FILE`); it is then taken up by itself, or on SIGHUP.",
+        "The configuration {subject} is taken up: alertd runs by what it says",
+        "Where a restart is needed, restart alertd or undo that change. Anything else: correct it (see "
+        "`alertd check --config FILE`), and it is taken up by itself, or on SIGHUP where rules.watch is off.",
     ),
     "store": Kind(
         "AlertdStoreFailing",
         "loop",
         Timing(0, 300),
         "alertd cannot use its database in the {subject} loop",
+        "alertd can use its database in the {subject} loop again",
         "Check disk space, permissions and the server; alertd tries again and loses nothing.",
     ),
     "clock": Kind(
@@ -127,6 +144,7 @@ KINDS = {
         "account",
         Timing(600, 600),
         "alertd's clock and Twilio's (account {subject}) differ",
+        "alertd's clock and Twilio's (account {subject}) agree again",
         "Synchronise the machine's clock (NTP); windows are judged by it.",
     ),
 }
@@ -134,11 +152,12 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Ailment:
-    """A trouble as an alert to be: its rule key, labels, annotations, and what this tick finds."""
+    """A trouble as an alert to be: its rule key, labels, annotations, those once it is resolved, and what is found."""
 
     rule: str
     labels: dict[str, str]
     annotations: dict[str, str]
+    afterwards: dict[str, str]
     finding: Finding
 
 
@@ -176,6 +195,10 @@ def _ailment(trouble: Trouble, kind: Kind, now: int, severity: str) -> Ailment:
         annotations={
             "summary": kind.summary.format(subject=trouble.subject),
             "description": f"{trouble.message}. {kind.remedy}",
+        },
+        afterwards={
+            "summary": kind.over.format(subject=trouble.subject),
+            "description": f"It was: {trouble.message}.",
         },
         finding=Finding(timing=kind.timing, holds=lasts, elevated_at=now if lasts else None, why=trouble.message),
     )

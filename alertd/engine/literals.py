@@ -2,10 +2,12 @@
 
 Every function gives a condition or raises LiteralError, whose message says what would be right. `note` is called with
 what deserves a remark but is no mistake: a value that the API does not list, what a shortened end reason stands for.
+A value that alertd itself does not list, such as one of `category`, is a mistake.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import math
 import re
 from collections.abc import Callable
@@ -187,11 +189,19 @@ def _plain_text(field: Field, value: object) -> str:
 def _equal_text(field: Field, value: object, note: Note) -> Condition:
     text = _plain_text(field, value)
     if set(text) & set("*?"):
-        return FieldTest(field, "like", field.spell(text))
+        return FieldTest(field, "like", _glob(field, text))
     if field.name == "end_reason":
         return _end_reason(field, text, note)
     _note_unlisted(field, text, note)
     return one_of(field, field.spell(text))
+
+
+def _glob(field: Field, text: str) -> str:
+    """The glob as facts are spelled; of a closed field it must fit a value."""
+    glob = field.spell(text)
+    if field.closed and not fnmatch.filter(map(spelled, field.values), glob.replace("[", "[[]")):
+        raise LiteralError(f"no {field.name} is like {shown(text)}; there are {', '.join(field.values)}")
+    return glob
 
 
 def _end_reason(field: Field, text: str, note: Note) -> Condition:
@@ -216,6 +226,10 @@ def _note_unlisted(field: Field, text: str, note: Note) -> None:
 
     near = difflib.get_close_matches(spelled(text), listed, n=1, cutoff=0.6)
     known = f"; known are {', '.join(field.values)}" if len(field.values) <= 10 else ""
+    if field.closed:
+        raise LiteralError(
+            f"there is no {field.name} {shown(text)}" + (f"; did you mean {listed[near[0]]}?" if near else known)
+        )
     note(f"{shown(text)} is no known {field.name}" + (f"; did you mean {listed[near[0]]}?" if near else known))
 
 

@@ -24,7 +24,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `value` is what is compared with `limit`, and `below` says that the rule holds under it, not over it; `lower` and
     `upper` bound a share; `baseline` is what is usual, in the unit of `value`; `position` is how long before the tick
     the window ends; `settled_share` is rooms settled of rooms known in the window; `learning` says that too little is
-    known of the past to judge; `new` are the values that were never seen before.
+    known of the past to judge; `new` are the values that were never seen before; `times` says that `value` and `limit`
+    are multiples of an error budget.
     """
 
     value: float
@@ -44,6 +45,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     below: bool = False
     learning: bool = False
     new: tuple[str, ...] = ()
+    times: bool = False
 
     @property
     def rate(self) -> float:
@@ -74,6 +76,7 @@ class View(NamedTuple):
     baseline: float | None = None
     learning: bool = False
     new: tuple[str, ...] = ()
+    times: bool = False
 
 
 class Peer(NamedTuple):
@@ -248,6 +251,7 @@ def sample_of(kind: Kind, scene: Scene, view: View, settled_share: float | None 
         below=kind.holds_below,
         learning=view.learning,
         new=view.new,
+        times=view.times,
     )
 
 

@@ -29,6 +29,7 @@ _HARMFUL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u20
 _VERDICTS: dict[Verdict, str] = {
     "localised": "",
     "fleet-wide": "no slice alone, it is fleet-wide",
+    "spread over the whole group": "no slice alone, it is spread over the whole group",
     "too few to tell": "too few to tell",
 }
 _SHORT = frozenset({"Since", "Lasted", "Late", "Seen", "Rooms"})
@@ -232,12 +233,12 @@ def _extent(alert: NotifiedAlert) -> str:
 
 
 def _is_share(sample: Sample) -> bool:
-    """Whether the rule judges a share: a limit below 1 cannot be one for a count."""
-    return sample.limit < 1
+    """Whether the rule judges the share of matches itself: a limit below 1 cannot be one for a count."""
+    return sample.limit < 1 and not sample.times and not sample.new
 
 
 def _counted(sample: Sample) -> str:
-    if sample.below:
+    if sample.below and sample.of == "rooms":
         return f"{_rooms(sample.matched)} started"
     counts = f"{number(sample.matched)} of {number(sample.total)} {sample.of}"
     return f"{counts} ({percent(sample.rate)})" if _is_share(sample) else counts
@@ -291,12 +292,24 @@ def _sample_facts(sample: Sample) -> list[Fact]:
 
 
 def _bounds(sample: Sample) -> str:
-    if sample.below:
+    if sample.below and sample.of == "rooms":
         return f"; fires below {number(sample.limit)}"
     if not _is_share(sample):
-        return f"; fires from {number(sample.limit)}"
+        return _bounds_of_number(sample)
     lower = f", surely at least {percent(sample.lower)}" if sample.lower is not None else ""
     return f"{lower}; limit {percent(sample.limit)}"
+
+
+def _bounds_of_number(sample: Sample) -> str:
+    """The limit of a count; of any other number the number beside it, for it is not of what was counted."""
+    if sample.times:
+        return f", {number(sample.value)} times the error budget; fires above {number(sample.limit)} times"
+    if sample.new:
+        return ""
+    if sample.value == sample.matched and not sample.below:
+        return f"; fires from {number(sample.limit)}"
+    side = "below" if sample.below else "above"
+    return f"; the value is {number(sample.value)}, fires {side} {number(sample.limit)}"
 
 
 def _seen(alert: NotifiedAlert) -> list[Fact]:

@@ -18,10 +18,11 @@ import jinja2
 from alertd import __version__
 from alertd.backtest import Findings, Firing
 from alertd.comparison import Comparison
-from alertd.curves import Curve
+from alertd.curves import Curve, hindrance
 from alertd.engine.durations import format_duration
 from alertd.engine.groups import Notification
 from alertd.engine.rules import Rule
+from alertd.engine.samples import Sample
 from alertd.receivers import wording
 from alertd.report.chart import HIGH, WIDE, Axis, Lines, Stretch, lines
 from alertd.templating import number, percent
@@ -64,17 +65,24 @@ class Lane(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """One group of a rule: its curve, with what its alert did; `own` are the labels that other groups do not share."""
+    """One group of a rule: its curve, with what its alert did; `own` are the labels that other groups do not share.
+
+    `hindrance` is why the rule did not hold where it came nearest, if that was beyond its limit.
+    """
 
     lane: Lane
     lines: Lines
     words: str
     nearness: float
+    hindrance: str
     own: Mapping[str, str]
 
 
 class Card(NamedTuple):
-    """One rule with all that came of it; `more` firings are not told, `error` is why it failed."""
+    """One rule with all that came of it; `more` firings are not told, `error` is why it failed.
+
+    `unseen` is how many matched without being in any chart, since they were known too late.
+    """
 
     key: str
     rule: Rule | None
@@ -84,6 +92,7 @@ class Card(NamedTuple):
     firings: list[Firing]
     more: int
     error: str
+    unseen: int
 
     @property
     def in_sight(self) -> int:
@@ -140,9 +149,16 @@ class _Drawing:
     def chart(self, rule: Rule, curve: Curve) -> Chart:
         """One group of a rule."""
         words = "" if curve.worst is None else rule.kind.describe(curve.worst)
+        why_not = "" if curve.worst is None else _why_not(rule, curve, curve.worst)
         lane = self.lane(rule.key, curve.labels, curve.fingerprint)
         own = {name: value for name, value in lane.labels.items() if name not in rule.labels}
-        return Chart(lane, lines(self.axis, curve), words, curve.nearness, own)
+        return Chart(lane, lines(self.axis, curve), words, curve.nearness, why_not, own)
+
+
+def _why_not(rule: Rule, curve: Curve, worst: Sample) -> str:
+    if curve.held:
+        return f"not for {_roughly(rule.hold_for)}" if rule.hold_for else ""
+    return hindrance(rule, worst)
 
 
 def page(findings: Findings, zone: ZoneInfo, comparison: Comparison | None = None) -> str:
@@ -186,7 +202,9 @@ def _cards(drawing: _Drawing, by_rule: Mapping[str, Toll]) -> list[Card]:
         charts = [] if rule is None else [drawing.chart(rule, curve) for curve in findings.curves.get(key, ())]
         name = firings[0].labels.get("alertname", key) if rule is None else rule.alert
         error, more = findings.errors.get(key, ""), len(firings) - MOST_FIRINGS
-        cards.append(Card(key, rule, name, toll, charts, firings[:MOST_FIRINGS], more, error))
+        cards.append(
+            Card(key, rule, name, toll, charts, firings[:MOST_FIRINGS], more, error, findings.unseen.get(key, 0))
+        )
     return sorted(cards, key=lambda card: (-card.toll.alerts, -card.toll.firing, -_nearest(card), card.name))
 
 

@@ -192,6 +192,18 @@ def test_what_is_missing_is_told_too(problems, text, problem):
     assert problems(text) == [problem]
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "tests"),
+    [("drops.yaml", RULES, "drops.test.yaml"), ("drops.toml", '[[rules]]\nalert = "Failing"\n', "drops.test.toml")],
+)
+def test_a_rule_file_in_the_place_of_its_tests_is_told_apart(write, name, text, tests):
+    path = write(name, text)
+    with pytest.raises(InputError) as refused:
+        load_cases([path])
+    (problem,) = refused.value.problems
+    assert problem.message == f"this is a rule file; name its test file, {tests}"
+
+
 def test_mistakes_in_the_rules_and_in_the_configuration_are_told_as_theirs(problems, write):
     write("bad.yaml", "rules: [{alert: X}]")
     write("bad.toml", '[route]\nreceiver = "oncal"\n[[receivers]]\nname = "oncall"\n')

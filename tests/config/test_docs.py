@@ -13,11 +13,11 @@ from click.testing import CliRunner
 
 from alertd.cli import alertd
 from alertd.config import load_rules, schema_for
-from alertd.config.ruletables import KINDS, RuleTable, Shared
+from alertd.config.ruletables import KINDS, SHORTEST, RuleTable, Shared
 from alertd.config.tomltext import parse_toml
 from alertd.config.yamltext import parse_yaml
 from alertd.engine.errortable import CATEGORIES
-from alertd.engine.fields import field_names, find_field
+from alertd.engine.fields import SENT_BY_SDKS, field_names, find_field
 from alertd.engine.kinds.rate import wilson
 from alertd.engine.samples import Sample
 from alertd.templating import FILTERS
@@ -102,6 +102,28 @@ def test_every_field_is_listed():
     assert {find_field(name).name for name in field_names()} <= named
 
 
+def test_every_key_that_sdks_are_known_to_send_is_listed():
+    assert all(f"`{key}`" in section("Fields") for key in SENT_BY_SDKS)
+
+
+def test_the_form_that_a_mistake_suggests_for_each_kind_is_right(write):
+    assert set(SHORTEST) == set(KINDS)
+    for kind, form in SHORTEST.items():
+        match = "" if kind == "absent" else "match: {error_code: 53405}, "
+        load_rules([write("shortest.yaml", f"rules:\n  - {{alert: Failing, {match}{form}}}\n")])
+
+
+def test_the_first_look_at_calls_leaves_out_those_without_an_error():
+    """As jq reads it: 0 is a value like any other."""
+    assert "select((.error_code // 0) != 0)" in section("1. Find those calls", GUIDE)
+
+
+def test_the_least_backfill_stands_where_it_is_set():
+    for name in ("README.md", "config.example.toml"):
+        text = (DOCS.parent / name).read_text()
+        assert re.search(r"^.*backfill.*24h30m.*7d", text, re.MULTILINE)
+
+
 def test_every_category_is_listed():
     assert all(category in section("Fields") for category in CATEGORIES)
 
@@ -132,7 +154,7 @@ def commands(text: str) -> list[list[str]]:
 
 def test_the_guide_goes_through_commands_that_exist():
     found = commands(GUIDE)
-    assert [words[1] for words in found] == ["export", "check", "backtest", "backtest", "render"]
+    assert [words[1] for words in found] == ["export", "schema", "check", "backtest", "backtest", "render"]
     for _, name, *rest in found:
         known = {option for one in alertd.commands[name].params if isinstance(one, click.Option) for option in one.opts}
         assert {word for word in rest if word.startswith("--")} <= known

@@ -42,6 +42,7 @@ BEYOND_RULES = {
     *("above-all", "above-over-100-percent", "absent-below-nothing", "absent-by-of-defaults", "absent-over-too-long"),
     *("absent-over-too-short", "absent-windows-too-long", "alert-name-of-alertd", "alert-with-line-break"),
     *("annotation-broken", "annotation-of-another-kind", "annotation-of-defaults", "annotation-unknown-filter"),
+    *("annotation-two-unknown-names", "annotation-two-unknown-variables", "category-glob-of-none"),
     *("annotation-unknown-label", "annotation-unknown-variable", "anomaly-baseline-short", "anomaly-lag-long"),
     *("anomaly-lag-short", "anomaly-window-of-seconds", "burn-rate-never", "burn-rate-objective-all"),
     *("burn-rate-pair-reversed", "by-same-label-twice", "confidence-low", "duplicate-key", "duplicate-rule"),
@@ -59,7 +60,15 @@ BEYOND_RULES = {
     *("new-value-of-people", "new-value-seen-in-short", "second-document", "spike-against-short"),
     *("template-include", "template-loop-recursive", "template-loops-nested", "template-range-too-long"),
     *("template-text-multiplied", "template-text-too-long", "toml-in-a-second-rule", "version-as-a-number-in-when"),
-    *("when-calls", "when-field-alone", "when-in-without-list", "when-is", "when-literal-computed", "when-long"),
+    *(
+        "when-category-misspelt",
+        "when-calls",
+        "when-field-alone",
+        "when-in-without-list",
+        "when-is",
+        "when-literal-computed",
+        "when-long",
+    ),
     *("when-nothing-compared", "when-null-in-a-list", "when-two-fields", "when-unfinished", "when-unknown-field"),
     *("window-not-whole-minutes", "window-too-long"),
 }
@@ -107,6 +116,16 @@ def test_defaults_are_shown_as_people_write_them():
 def test_a_field_offers_the_values_of_the_api():
     condition = schema_for("rules")["$defs"]["Condition"]["properties"]
     assert "au1" in condition["media_region"]["examples"]
+
+
+def test_the_categories_are_all_there_are_and_a_misspelt_one_is_underlined():
+    def found(value):
+        return errors("rules", {"rules": [{"alert": "Failing", "match": {"category": value}, "any": True}]})
+
+    assert found("netwrok")
+    assert found(["network", "netwrok"])
+    assert not found(["network", "Client", "s*"])
+    assert not found({"not": "network"})
 
 
 def test_the_example_configuration_is_accepted():

@@ -18,6 +18,13 @@ def said(data):
 @pytest.mark.parametrize(
     ("data", "path", "words"),
     [
+        ({"category": "netwrok"}, ("category",), "there is no category 'netwrok'; did you mean network?"),
+        ({"category": ["network", "zzz"]}, ("category", 1), "known are normal, network, client"),
+        ({"category": {"not": "usr"}}, ("category", "not"), "did you mean user?"),
+        ({"category": "nett*"}, ("category",), "no category is like 'nett*'; there are normal, network"),
+        ({"when": "category == 'netwrok'"}, ("when",), "did you mean network?"),
+        ({"browser": "Firefox"}, ("browser",), "SDKs may send it as publisher_info.browser_name"),
+        ({"platformVersion": "10"}, ("platformVersion",), "publisher_info.platform_version"),
         ({"eror_code": 1}, ("eror_code",), "did you mean error_code?"),
         ({"error_code": "abc"}, ("error_code",), "error_code is a number; 'abc' is none"),
         ({"error_code": True}, ("error_code",), "is a number"),

@@ -311,7 +311,6 @@ def test_the_end_reason_of_a_room_is_another_thing(matches):
         ({"media_region": "us11"}, "did you mean us1?"),
         ({"room_type": ["group", "grup"]}, "did you mean group?"),
         ({"codecs": {"has": "VP99"}}, "did you mean VP9?"),
-        ({"category": "netwrok"}, "did you mean network?"),
         ({"end_reason": "room_not_foudn"}, "did you mean room_not_found?"),
         ({"status": "zzz"}, "known are in_progress, connected"),
         ({"when": "media_region != 'us11'"}, "did you mean us1?"),

@@ -88,6 +88,18 @@ def test_what_fails_everywhere_is_fleet_wide(told):
     assert told(inside, before).text == "fleet-wide: no slice stands out"
 
 
+@pytest.mark.parametrize(
+    ("by", "verdict"),
+    [((), "fleet-wide"), (("account",), "fleet-wide"), (("account", "media_region"), "spread over the whole group")],
+)
+def test_only_what_is_all_of_an_account_is_called_the_fleets(told, by, verdict):
+    labels = {"account": "production", "media_region": "au1"}
+    inside, before = calls(20, 100, media_region="au1"), calls(1, 1000, media_region="au1")
+    told_ = told(inside, before, labels, by=by)
+    assert told_.verdict == verdict
+    assert told_.text == f"{verdict}: no slice stands out"
+
+
 def test_a_slice_a_little_worse_than_the_rest_is_named_but_does_not_carry_it(told):
     inside = calls(30, 100, media_region="ie1") + calls(50, 200, media_region="us1")
     before = calls(1, 1000, media_region="ie1") + calls(2, 2000, media_region="us1")

@@ -57,6 +57,28 @@ def test_each_tells_whom_it_concerns_what_happened_and_what_to_do(story, policy,
     assert "{" not in alert.annotations["summary"]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_once_it_is_resolved_each_says_so_and_asks_for_nothing_more(story, policy, kind):
+    told = story(policy=policy, troubles=(trouble(kind, 10, 200),), minutes=300)
+    assert told.alert.state == "resolved"
+    subject = SUBJECTS[KINDS[kind].subject]
+    expected = {"summary": KINDS[kind].over.format(subject=subject), "description": "It was: it broke."}
+    assert told.alert.annotations == expected
+    assert KINDS[kind].over != KINDS[kind].summary
+
+
+def test_one_that_fires_still_though_its_trouble_is_over_for_a_moment_says_what_is_wrong(story, policy):
+    told = story(policy=policy, troubles=(trouble("lost", 10, 20),), minutes=40)
+    assert told.alert.state == "firing"
+    assert told.alert.annotations["summary"] == "Rooms of account production were lost before they could be judged"
+
+
+def test_what_needs_a_restart_is_not_said_to_take_effect_by_itself():
+    remedy = KINDS["config"].remedy
+    assert remedy.startswith("Where a restart is needed, restart alertd")
+    assert "Anything else: correct it" in remedy
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind].timing.hold_for])
 def test_trouble_that_does_not_last_is_told_to_nobody(story, policy, kind):
     minutes = KINDS[kind].timing.hold_for / 60

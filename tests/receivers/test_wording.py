@@ -62,6 +62,23 @@ def test_a_count_is_told_without_a_share(make_notification, make_alert, make_sam
 
 
 @pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        ({"value": 6.125, "limit": 5, "times": True}, ", 6.12 times the error budget; fires above 5 times"),
+        ({"value": 1.2, "limit": 0.5, "times": True}, ", 1.2 times the error budget; fires above 0.5 times"),
+        ({"value": 75.5, "limit": 60}, "; the value is 75.5, fires above 60"),
+        ({"value": 45, "limit": 60, "below": True}, "; the value is 45, fires below 60"),
+        ({"value": 1, "limit": 0, "new": ("2.31.0",)}, ""),
+    ],
+)
+def test_a_limit_that_is_not_one_of_participants_is_not_told_as_one(
+    make_notification, make_alert, make_sample, url, seen, told
+):
+    sample = make_sample(matched=49, total=400, lower=None, upper=None, **seen)
+    assert facts(make_notification(make_alert(sample=sample)), url)["Seen"] == f"49 of 400 participants{told}"
+
+
+@pytest.mark.parametrize(
     ("rooms", "told"), [(0, "no room started"), (1, "1 room started"), (1200, "1,200 rooms started")]
 )
 def test_too_few_rooms_are_told_as_such_with_the_limit_that_they_undercut(
@@ -100,6 +117,15 @@ def test_what_the_whole_fleet_has_is_said_to_be_fleet_wide(make_notification, ma
     fleet = "no slice alone, it is fleet-wide"
     assert carried(make_notification, make_alert, url, spread) == f"{fleet}; most by {IE1}"
     assert carried(make_notification, make_alert, url, bare) == fleet
+
+
+def test_what_a_part_of_an_account_has_is_not_said_to_be_fleet_wide(
+    make_notification, make_alert, make_explanation, url
+):
+    part = make_explanation(localised=False, slices=(), grouped=True)
+    assert part.tells
+    told = carried(make_notification, make_alert, url, part)
+    assert told == "no slice alone, it is spread over the whole group"
 
 
 def test_few_rooms_are_said_to_be_too_few_and_if_nothing_stands_out_nothing_is_said(

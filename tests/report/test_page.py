@@ -14,7 +14,7 @@ from alertd.backtest import Findings, History, Tally, go_over
 from alertd.comparison import compare
 from alertd.engine.conditions import parse_condition
 from alertd.engine.explain import Explanation, Slice
-from alertd.engine.kinds import Count
+from alertd.engine.kinds import Count, Rate
 from alertd.engine.records import Participant, Room, SettledRoom
 from alertd.engine.rules import Rule
 from alertd.replay import Replay
@@ -22,6 +22,7 @@ from alertd.report import page
 
 BEGIN = 1_772_452_800
 MINUTE = 60
+HOUR = 3600
 UTC_ZONE = ZoneInfo("UTC")
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;\u202e"
 VOID = {"meta", "br", "img", "link"}
@@ -59,8 +60,8 @@ class Page(HTMLParser):
         return sum(one == tag and wanted <= set((attrs.get("class") or "").split()) for one, attrs in self.tags)
 
 
-def rooms(name: str) -> list[SettledRoom]:
-    """A room a minute for six hours; somebody fails in those of the third."""
+def rooms(name: str, late: int = 0) -> list[SettledRoom]:
+    """A room a minute for six hours; somebody fails in those of the third. All are known so many seconds `late`."""
     return [
         SettledRoom(
             account="production",
@@ -79,7 +80,7 @@ def rooms(name: str) -> list[SettledRoom]:
                 for place in range(3)
             ),
             ended=BEGIN + minute * MINUTE,
-            known_at=BEGIN + (minute + (8 if minute % 50 else 45)) * MINUTE,
+            known_at=BEGIN + (minute + (8 if minute % 50 else 45)) * MINUTE + late,
         )
         for minute in range(360)
     ]
@@ -89,12 +90,11 @@ def rooms(name: str) -> list[SettledRoom]:
 def findings(policy_of) -> Callable[..., object]:
     """Goes over the rooms with rules."""
 
-    async def make(*rules: Rule, name: str = "clinic") -> Findings:
+    async def make(*rules: Rule, name: str = "clinic", late: int = 0) -> Findings:
         tally = Tally()
-        replay = Replay(tally.reading(rooms(name)))
-        history = History(
-            replay=replay, tally=tally, begin=BEGIN, end=BEGIN + 6 * 3600, source=f"the file {name}", seen_from=BEGIN
-        )
+        replay = Replay(tally.reading(rooms(name, late)))
+        end = BEGIN + 6 * HOUR + late
+        history = History(replay=replay, tally=tally, begin=BEGIN, end=end, source=f"the file {name}", seen_from=BEGIN)
         return await go_over(history, policy_of(*rules), lambda _field, value: value, curves=12)
 
     return make
@@ -122,6 +122,28 @@ async def test_a_rule_that_stayed_quiet_shows_how_near_it_came(findings):
     shown = Page(page(await findings(failing(60)), UTC_ZONE))
     assert "Nothing fired" in shown.text
     assert re.search(r"\d+(\.\d)? % of its limit", shown.text)
+
+
+async def test_a_rule_that_stayed_quiet_beyond_its_limit_says_why_it_did_not_hold(findings):
+    plain = {"above": 0.08, "over": HOUR, "confidence": None}
+    for kind, why in (
+        (Rate(**plain, min=5000, min_rooms=1), r"too few are counted: 1\d\d of min 5000"),
+        (Rate(**plain, min=50, min_rooms=300), r"too few rooms have a match: \d\d of min_rooms 300"),
+    ):
+        shown = Page(page(await findings(failing(kind=kind)), UTC_ZONE))
+        assert re.search(why, shown.text)
+        assert "of its limit" not in shown.text
+
+
+async def test_a_rule_that_held_too_briefly_says_so(findings):
+    shown = Page(page(await findings(failing(hold_for=6 * HOUR)), UTC_ZONE))
+    assert "not for 6h" in shown.text
+
+
+async def test_what_matched_in_rooms_known_too_late_is_not_called_nothing(findings):
+    shown = Page(page(await findings(failing(1000), late=24 * HOUR), UTC_ZONE))
+    assert "60 matched, known late" in shown.text
+    assert "nothing matched" not in shown.text
 
 
 async def test_nothing_is_loaded_and_nothing_runs(findings):

@@ -95,8 +95,8 @@ class BurnRate(msgspec.Struct, frozen=True, kw_only=True):
         still = max(self._burn(scene.series.between(*span(scene, offset, short))) for offset in offsets)
         holds = sums.affected >= self.min_rooms and min(value, still) > factor
         excess = min(value, still) / factor
-        return View(0, long, after, upto, sums, sums.matched, sums.total, holds, value, factor, excess)
+        return View(0, long, after, upto, sums, sums.matched, sums.total, holds, value, factor, excess, times=True)
 
     def _burn(self, sums: Sums) -> float:
         share = sums.matched / sums.total if sums.total else 0.0
-        return share / (1 - self.objective)
+        return share / round(1 - self.objective, 12)  # 1 - 0.9 is a little less than a tenth
