@@ -20,9 +20,9 @@ from alertd.deliver import LEASE, Deliverer
 from alertd.engine.conditions import parse_condition
 from alertd.engine.decide import Policy
 from alertd.engine.groups import Integration
+from alertd.engine.kinds import Count, Rate
 from alertd.engine.records import Participant, Room
 from alertd.engine.routes import Route, Tree
-from alertd.engine.kinds import Count, Rate
 from alertd.engine.rules import Rule
 from alertd.evaluate import Evaluator
 from alertd.insights.client import open_session

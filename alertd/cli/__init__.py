@@ -99,8 +99,8 @@ def check(config: Path | None, files: tuple[Path, ...], as_json: bool) -> None:
 def render(config: Path, rule: str, receiver: str | None, resolved: bool, html: Path | None, as_json: bool) -> None:
     """The message that a rule would send, without sending it: once for each integration that would be told.
 
-    Figures and calls are made up so that the rule fires; labels, texts, routes and templates are your own. Exit status 1
-    if a template fails.
+    Figures and calls are made up so that the rule fires; labels, texts, routes and templates are your own. Exit status
+    1 if a template fails.
     """
     from alertd.cli.render import print_rendered
 
@@ -114,8 +114,8 @@ def render(config: Path, rule: str, receiver: str | None, resolved: bool, html: 
 def test(files: tuple[Path, ...], junit: Path | None) -> None:
     """Unit tests of rules: NAME.test.yaml or .toml files, or folders of them.
 
-    They run what runs live: settling, rules, routes and groups, with the clock of each test. Where one fails, it is said
-    what was expected, what came, and what the rule saw. Exit status 1 if a test fails.
+    They run what runs live: settling, rules, routes and groups, with the clock of each test. Where one fails, it is
+    said what was expected, what came, and what the rule saw. Exit status 1 if a test fails.
     """
     from alertd.cli.test import run_tests
 
