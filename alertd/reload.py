@@ -7,7 +7,7 @@ of it is refused with the name of the key, and everything goes on as it was.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -27,8 +27,8 @@ log = structlog.get_logger()
 FIXED = ("accounts", "collect", "store", "http", "log", "privacy")
 """Tables of the configuration that count from a start only."""
 LOOK_AGAIN = 3.0
-"""Real seconds after which files are looked at although nothing was heard of them: network file systems and links to
-other folders are silent."""
+"""Real seconds after which files are looked at whatever was heard: network file systems and links to other folders are
+silent, and so is a folder that was moved."""
 QUIET, LONGEST = 300, 1600
 """Milliseconds without a further change until files are read, and for how long that is waited for at most."""
 TOLD = 500
@@ -44,6 +44,14 @@ class FileMark(NamedTuple):
     changed: int
 
 
+class Folder(NamedTuple):
+    """A folder as it stands: another one in its place, or behind its link, has another inode: listen anew."""
+
+    path: Path
+    device: int
+    inode: int
+
+
 class Files:
     """The files that a configuration is made of, as they stand on the disk."""
 
@@ -53,18 +61,22 @@ class Files:
         self._rule_paths: tuple[Path, ...] = ()
 
     def marks(self) -> frozenset[FileMark]:
-        """Every file that counts just now; another set means that something changed, appeared or went."""
+        """Every file that counts just now; another set means that something changed, appeared or went.
+
+        What the configuration names and is not there counts too: a folder that went, though no rule was in it.
+        """
         config = _mark(self.config)
         if config != self._read:
             self._read, self._rule_paths = config, judge_config(self.config).rule_paths
-        rules, _ = rule_files([path for path in self._rule_paths if path.exists()])
+        rules, _ = rule_files(self._rule_paths)
         return frozenset([config, *map(_mark, rules)])
 
-    def folders(self) -> frozenset[Path]:
+    def folders(self) -> frozenset[Folder]:
         """The folders in which these files are: editors put a new file in the place of the old one."""
         self.marks()
         rules = [path if path.is_dir() else path.parent for path in self._rule_paths]
-        return frozenset(folder for folder in [self.config.parent, *rules] if folder.is_dir())
+        found = [(path, path.stat()) for path in [self.config.parent, *rules] if path.is_dir()]
+        return frozenset(Folder(path, at.st_dev, at.st_ino) for path, at in found)
 
     def may_count(self, path: str) -> bool:
         """Whether a change of `path` is worth a look: the database that lies beside the configuration is not.
@@ -184,38 +196,58 @@ class Reloader:
     async def watch(self) -> None:
         """Reload whenever a file changes, appears or goes, while rules.watch says so; until cancelled."""
         while True:
+            try:
+                await self._watch_folders(await asyncio.to_thread(self._files.folders))
+            except Exception as error:  # noqa: BLE001 - a folder that may not be read, say
+                _cannot_watch(error)
+                await asyncio.sleep(LOOK_AGAIN)
             if not self.running.config.watch:
                 await asyncio.sleep(LOOK_AGAIN)
-                continue
-            try:
-                await self.look()
-                await self._watch_folders(await asyncio.to_thread(self._files.folders))
-            except Exception as error:  # noqa: BLE001 - no watches left in the kernel, say: then looking has to do
-                log.warning("watch_failed", error=f"{type(error).__name__}: {error}", looking_again_in=LOOK_AGAIN)
-                await asyncio.sleep(LOOK_AGAIN)
 
-    async def _watch_folders(self, folders: frozenset[Path]) -> None:
-        """Until other folders are to be watched, or none."""
-        async with aclosing(_changes(self._files, folders)) as changes:
-            async for _ in changes:
+    async def _watch_folders(self, folders: frozenset[Folder]) -> None:
+        """Look at once, at what is heard, and every LOOK_AGAIN seconds, until these are no longer the folders."""
+        async with _listening(self._files, folders) as heard:
+            while self.running.config.watch:
                 await self.look()
-                if not self.running.config.watch or await asyncio.to_thread(self._files.folders) != folders:
+                if await asyncio.to_thread(self._files.folders) != folders:
                     return
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(heard.wait(), LOOK_AGAIN)
+                heard.clear()
 
 
-def _changes(files: Files, folders: frozenset[Path]) -> AsyncGenerator[object, None]:
-    """Something for each burst of changes in the folders once it is over, and every LOOK_AGAIN seconds at least."""
+@asynccontextmanager
+async def _listening(files: Files, folders: frozenset[Folder]) -> AsyncIterator[asyncio.Event]:
+    """An event that is set after each burst of changes in the folders, as far as the system tells of them."""
+    heard = asyncio.Event()
+    listening = asyncio.create_task(_listen(files, folders, heard), name="listen to folders")
+    try:
+        yield heard
+    finally:
+        listening.cancel()
+        await asyncio.wait([listening])  # awaited itself, its end could not be told from one that is asked of this task
+
+
+async def _listen(files: Files, folders: frozenset[Folder], heard: asyncio.Event) -> None:
     from watchfiles import awatch
 
-    return awatch(
-        *folders,
+    changes = awatch(
+        *(folder.path for folder in folders),
         watch_filter=lambda _, path: files.may_count(path),
         debounce=LONGEST,
         step=QUIET,
-        rust_timeout=int(LOOK_AGAIN * 1000),
-        yield_on_timeout=True,
         recursive=False,
     )
+    try:
+        async with aclosing(changes):
+            async for _ in changes:
+                heard.set()
+    except Exception as error:  # noqa: BLE001 - no watches left in the kernel, say: then looking has to do
+        _cannot_watch(error)
+
+
+def _cannot_watch(error: Exception) -> None:
+    log.warning("watch_failed", error=f"{type(error).__name__}: {error}", looking_again_in=LOOK_AGAIN)
 
 
 def _short(problems: tuple[str, ...]) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +258,93 @@ async def test_watching_takes_up_a_change_by_itself(world, change):
         await asyncio.sleep(0.3)  # most likely it watches by now; if not, the first look sees it
         change(world)
         await eventually(lambda: world.names() == [["other"]])
+
+
+@asynccontextmanager
+async def watched_beside_a_database(world: World) -> AsyncIterator[None]:
+    """Watched as it is live: in the folder of the configuration a database is written to all the time."""
+
+    async def write() -> None:
+        while True:
+            (world.folder / "alertd.db-wal").write_text("x")
+            await asyncio.sleep(0.2)
+
+    writing = asyncio.create_task(write())
+    async with watched(world.reloader):
+        await asyncio.sleep(0.5)
+        yield
+    writing.cancel()
+
+
+async def test_a_folder_that_goes_is_told_and_once_it_is_back_its_files_are_watched_again(world):
+    away = world.folder / "away"
+    async with watched_beside_a_database(world):
+        world.rules.rename(away)
+        await eventually(lambda: bool(world.reloader.problems))
+        assert str(world.rules) in world.reloader.problems[0]
+        away.rename(world.rules)
+        await eventually(lambda: world.names() == [["first"]])
+        assert world.reloader.problems == ()
+        world.write("first", RULE.format(name="other"))
+        await eventually(lambda: world.names()[1:] == [["other"]])
+
+
+async def test_another_folder_in_the_place_of_one_is_taken_up_and_watched(world):
+    new = world.folder / "new"
+    new.mkdir()
+    (new / "first.yaml").write_text(RULE.format(name="swapped"))
+    async with watched_beside_a_database(world):
+        shutil.rmtree(world.rules)
+        new.rename(world.rules)
+        await eventually(lambda: world.names() == [["swapped"]])
+        world.write("first", RULE.format(name="other"))
+        await eventually(lambda: world.names()[1:] == [["other"]])
+
+
+async def test_a_folder_behind_a_link_is_taken_up_and_watched_when_the_link_is_turned(world):
+    for name in ("old", "new"):
+        (world.folder / name).mkdir()
+        (world.folder / name / "one.yaml").write_text(RULE.format(name=name))
+    link = world.folder / "link"
+    link.symlink_to("old")
+    world.change('paths = ["rules"]', 'paths = ["link"]')
+    await world.reloader.reload("test")
+    async with watched_beside_a_database(world):
+        (world.folder / "turned").symlink_to("new")
+        (world.folder / "turned").replace(link)
+        await eventually(lambda: world.names() == [["old"], ["new"]])
+        (link / "one.yaml").write_text(RULE.format(name="other"))
+        await eventually(lambda: world.names()[2:] == [["other"]])
+
+
+async def test_a_change_of_which_the_system_tells_nothing_is_found_by_looking(world):
+    elsewhere = world.folder.parent / f"{world.folder.name}-elsewhere.yaml"
+    elsewhere.write_text(RULE.format(name="first"))
+    (world.rules / "first.yaml").unlink()
+    (world.rules / "first.yaml").symlink_to(elsewhere)
+    await world.reloader.reload("test")
+    async with watched_beside_a_database(world):
+        elsewhere.write_text(RULE.format(name="other"))
+        await eventually(lambda: world.names() == [["first"], ["other"]])
+
+
+async def test_a_folder_without_rules_that_goes_is_a_problem_too(world):
+    (world.folder / "more").mkdir()
+    world.change('paths = ["rules"]', 'paths = ["rules", "more"]')
+    await world.reloader.reload("test")
+    (world.folder / "more").rmdir()
+    await world.reloader.look()
+    assert str(world.folder / "more") in world.reloader.problems[0]
+
+
+def test_another_folder_by_the_same_name_is_listened_to_anew(world):
+    files = Files(world.config)
+    before = files.folders()
+    world.write("second")
+    assert files.folders() == before
+    world.rules.rename(world.folder / "away")
+    world.rules.mkdir()
+    assert files.folders() != before
 
 
 async def test_watching_goes_on_after_a_mistake_and_in_folders_that_are_new(world):

@@ -135,6 +135,9 @@ async def test_rules_change_under_a_running_daemon_and_mistakes_change_nothing(a
         assert "alertd_config_last_reload_successful 1.0" in await page("metrics")
         await pass_minutes(app, 7)
         assert await states(app) == expected | {"AlertdConfigReloadFailed": "resolved"}
+        alerts = (await app.store.snapshot(int(app.clock.now()))).alerts.values()
+        (over,) = (alert for alert in alerts if alert.labels["alertname"] == "AlertdConfigReloadFailed")
+        assert over.annotations["summary"].endswith("is taken up: alertd runs by what it says")
 
 
 async def test_a_file_that_is_broken_for_a_moment_is_told_to_nobody(app, place):
@@ -183,9 +186,12 @@ async def test_the_command_reloads_on_a_hangup_and_on_a_change(place, rules, bec
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
 
+    events = []
+
     async def logged(event: str) -> dict[str, Any]:
         while True:
             record = json.loads(await asyncio.wait_for(process.stderr.readline(), 60))
+            events.append(record["event"])
             if record["event"] == event:
                 return record
 
@@ -195,6 +201,7 @@ async def test_the_command_reloads_on_a_hangup_and_on_a_change(place, rules, bec
         process.send_signal(signal.SIGHUP)
     record = await logged("reloaded")
     assert (record["because"], record["rules"]) == (because, 1)
+    assert not [event for event in events if " " in event]  # slugs all: no talk of libraries
     process.send_signal(signal.SIGTERM)
     await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0
