@@ -163,11 +163,17 @@ def decide(now: int, policy: Policy, windows: Windows, snapshot: Snapshot) -> Ou
         groups=tuple(tick.groups[key] for key in sorted(tick.touched) if key in tick.groups),
         gone_groups=tuple(tick.gone),
         notifications=tuple(tick.notifications),
-        events=tuple(tick.events),
+        events=_in_order(tick.events, policy.rules),
         errors=tick.errors,
         next_at=min((group.flush_at for group in tick.groups.values()), default=None),
         questions=tuple(tick.questions),
     )
+
+
+def _in_order(events: Iterable[Event], rules: Iterable[Rule]) -> tuple[Event, ...]:
+    """By rule and fingerprint: in which order groups were first seen depends on when alertd was started."""
+    place = {rule.key: number for number, rule in enumerate(rules)}
+    return tuple(sorted(events, key=lambda event: (place.get(event.rule, len(place)), event.fingerprint)))
 
 
 def _lively(tick: _Tick) -> dict[str, list[GroupWindow]]:
