@@ -22,9 +22,8 @@ from alertd.collect import Collector, Look
 from alertd.config import Config, Loaded
 from alertd.config.tables import Account
 from alertd.deliver import Attempt, Deliverer
-from alertd.engine.counting import Show
-from alertd.engine.decide import Outcome, Policy, Snapshot
-from alertd.engine.fields import Field
+from alertd.engine.fields import Field, Show
+from alertd.engine.outcome import Outcome, Policy, Snapshot
 from alertd.errors import AlertdError
 from alertd.evaluate import Evaluator, Judged
 from alertd.insights.client import InsightsClient, open_session

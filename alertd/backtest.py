@@ -11,11 +11,11 @@ import msgspec
 
 from alertd.curves import Curve, Drawn, Floors, Point, drawn
 from alertd.engine.alerts import Alert
-from alertd.engine.counting import Show
-from alertd.engine.decide import Event, Outcome, Policy, Snapshot
 from alertd.engine.durations import format_duration
 from alertd.engine.explain import Explanation
+from alertd.engine.fields import Show
 from alertd.engine.groups import Notification
+from alertd.engine.outcome import Event, Outcome, Policy, Snapshot
 from alertd.engine.records import SettledRoom
 from alertd.engine.rules import Rule
 from alertd.engine.samples import Sample

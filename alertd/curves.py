@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from alertd.engine.conditions import compile_condition
-from alertd.engine.counting import Show, Windows
-from alertd.engine.decide import Policy
-from alertd.engine.fields import Extractor
+from alertd.engine.counting import Windows
+from alertd.engine.fields import Extractor, Show
 from alertd.engine.kinds import Absent
+from alertd.engine.outcome import Policy
 from alertd.engine.populations import SLACK, GroupWindow
 from alertd.engine.records import SettledRoom
 from alertd.engine.rules import Rule

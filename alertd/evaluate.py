@@ -10,9 +10,10 @@ import msgspec
 import structlog
 
 from alertd.clock import Clock
-from alertd.engine.counting import Counted, Show, Windows
-from alertd.engine.decide import Outcome, Policy, Snapshot
+from alertd.engine.counting import Counted, Windows
 from alertd.engine.explain import Explanation, explain
+from alertd.engine.fields import Show
+from alertd.engine.outcome import Outcome, Policy, Snapshot
 from alertd.engine.questions import Question
 from alertd.engine.records import SettledRoom
 from alertd.engine.ticks import Change, missing_since, next_tick, step, still_needed

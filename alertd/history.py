@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from alertd.engine.decide import Sight
+from alertd.engine.outcome import Sight
 from alertd.engine.records import Participant, Room, SettledRoom, Whole, epoch
 from alertd.engine.settle import event_time
 from alertd.errors import InputError, Problem

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from aiohttp import ClientSession
 
 from alertd.config import Config, Loaded
-from alertd.engine.decide import BLIND_AFTER, Policy
 from alertd.engine.groups import Integration
+from alertd.engine.outcome import BLIND_AFTER, Policy
 from alertd.engine.routes import Tree
 from alertd.receivers import Receiver, ReceiverSettings, build
 

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from alertd.engine.counting import Show
-from alertd.engine.decide import Event, Outcome, Policy, Sight, Snapshot
+from alertd.engine.fields import Show
 from alertd.engine.groups import Notification
 from alertd.engine.health import Trouble
+from alertd.engine.outcome import Event, Outcome, Policy, Sight, Snapshot
 from alertd.engine.records import SettledRoom
 from alertd.engine.ticks import Change, applied
 from alertd.engine.windows import MINUTE

@@ -13,11 +13,11 @@ from alertd.config.casetables import AlertTable, CaseTable, NotificationTable
 from alertd.curves import seen
 from alertd.engine.alerts import Alert
 from alertd.engine.counting import Windows
-from alertd.engine.decide import Outcome, Policy, Sight, Snapshot
 from alertd.engine.durations import format_duration
 from alertd.engine.fields import Field
 from alertd.engine.groups import Notification
 from alertd.engine.kinds import Absent
+from alertd.engine.outcome import Outcome, Policy, Sight, Snapshot
 from alertd.engine.populations import GroupWindow
 from alertd.engine.records import SettledRoom
 from alertd.engine.routes import Tree

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 from alertd.engine.alerts import Alert, fingerprint
 from alertd.engine.conditions import EVERYTHING
-from alertd.engine.counting import Show, Windows
+from alertd.engine.counting import Windows
 from alertd.engine.errortable import by_code
 from alertd.engine.explain import LEAST_MATCHES, LOCAL_RISK, Explanation, Slice, is_part
-from alertd.engine.fields import find_field, label_name
+from alertd.engine.fields import Show, find_field, label_name
 from alertd.engine.kinds import Absent, AnyKind, BurnRate, Count, Distinct, Metric, NewValue, Rate, Spike
 from alertd.engine.kinds.anomaly import Anomaly
 from alertd.engine.populations import GroupWindow

@@ -17,7 +17,7 @@ import msgspec
 
 from alertd.config import load
 from alertd.engine.counting import Windows
-from alertd.engine.decide import Policy, Snapshot
+from alertd.engine.outcome import Policy, Snapshot
 from alertd.engine.records import Participant, SettledRoom
 from alertd.engine.routes import Route, Tree
 from alertd.engine.rules import Rule

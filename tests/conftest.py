@@ -24,9 +24,10 @@ import pytest
 from hypothesis import settings
 
 from alertd.engine.conditions import parse_condition
-from alertd.engine.decide import Policy
+from alertd.engine.explain import Explanation, Slice
 from alertd.engine.groups import Integration
 from alertd.engine.kinds import Rate
+from alertd.engine.outcome import Policy
 from alertd.engine.records import Participant, Room
 from alertd.engine.routes import Route, Tree
 from alertd.engine.rules import Rule
@@ -325,5 +326,19 @@ def make_evidence() -> Callable[..., Evidence]:
             "edge_location": "sydney",
         }
         return Evidence(**(known | changes))
+
+    return make
+
+
+@pytest.fixture
+def make_explanation() -> Callable[..., Explanation]:
+    """Makes an explanation: 31 of 40 matches are in one region; keywords replace parts, `value` that of the slice."""
+
+    def make(value: str = "ie1", **changes: Any) -> Explanation:
+        one = Slice(
+            field="media_region", value=value, matched=31, total=50, share=0.62, relative_risk=13.98, surprise=96.9
+        )
+        known = {"matched": 40, "total": 253, "rooms_affected": 22, "slices": (one,), "localised": True}
+        return Explanation(**{**known, **changes})
 
     return make

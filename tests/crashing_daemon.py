@@ -18,9 +18,9 @@ from alertd.clock import FastClock
 from alertd.collect import Collector
 from alertd.deliver import LEASE, Deliverer
 from alertd.engine.conditions import parse_condition
-from alertd.engine.decide import Policy
 from alertd.engine.groups import Integration
 from alertd.engine.kinds import Count, Rate
+from alertd.engine.outcome import Policy
 from alertd.engine.records import Participant, Room
 from alertd.engine.routes import Route, Tree
 from alertd.engine.rules import Rule

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from alertd.engine.conditions import EVERYTHING, Condition, parse_condition
-from alertd.engine.decide import Policy
 from alertd.engine.kinds import Absent, Anomaly, Count, Distinct, Metric, NewValue, Rate, Spike
+from alertd.engine.outcome import Policy
 from alertd.engine.records import Participant, Room, SettledRoom
 from alertd.engine.rules import Rule
 from alertd.errors import StoreError

@@ -6,8 +6,8 @@ import asyncio
 import random
 
 from alertd.deliver import LONGEST_PAUSE, SEND_WITHIN, WAIT_FOR_RECEIVER, Deliverer, pause
-from alertd.engine.decide import Outcome
 from alertd.engine.groups import Notification, NotifiedAlert
+from alertd.engine.outcome import Outcome
 from alertd.errors import DeliveryError, StoreError
 
 

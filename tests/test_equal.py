@@ -28,8 +28,8 @@ from alertd.cli.sources import Wanted, from_store
 from alertd.config import load
 from alertd.config.casefiles import load_cases
 from alertd.engine.alerts import Alert
-from alertd.engine.decide import Outcome, Snapshot
 from alertd.engine.groups import Notification
+from alertd.engine.outcome import Outcome, Snapshot
 from alertd.engine.records import SettledRoom
 from alertd.evaluate import Evaluator
 from alertd.policy import policy_of

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alertd.engine.decide import Sight
+from alertd.engine.outcome import Sight
 from alertd.engine.records import Participant, Room, SettledRoom, Whole
 from alertd.errors import InputError
 from alertd.history import MAX_LINE, PROBLEMS_KEPT, Attendance, HistoryFile, write_room

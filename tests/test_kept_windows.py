@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from alertd.engine.counting import Counted, Windows
-from alertd.engine.decide import Outcome, Policy
 from alertd.engine.kinds import Anomaly, Count, Rate
+from alertd.engine.outcome import Outcome, Policy
 from alertd.engine.records import Participant, Room, SettledRoom
 from alertd.errors import StoreError
 from alertd.evaluate import KEEP_EVERY, MOST_UNWRITTEN, Evaluator

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alertd.config import load_rules
-from alertd.engine.decide import Sight
+from alertd.engine.outcome import Sight
 from alertd.engine.records import Participant, Room, SettledRoom
 from alertd.evaluate import Evaluator
 from alertd.replay import Replay, play

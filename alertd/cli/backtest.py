@@ -19,9 +19,9 @@ from alertd.cli.progress import shown
 from alertd.cli.sources import Found, Wanted, described, from_file, from_store, from_twilio
 from alertd.comparison import Comparison, compare
 from alertd.config import Loaded, load, load_rules
-from alertd.engine.decide import Event
 from alertd.engine.durations import format_duration
 from alertd.engine.groups import Notification
+from alertd.engine.outcome import Event
 from alertd.engine.rules import Rule
 from alertd.errors import AlertdError
 from alertd.policy import policy_of

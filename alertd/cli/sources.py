@@ -25,9 +25,9 @@ from alertd.cli.progress import shown as counting
 from alertd.clock import SystemClock
 from alertd.config import Loaded
 from alertd.curves import reach_of
-from alertd.engine.counting import Show
-from alertd.engine.decide import Sight
 from alertd.engine.durations import format_duration, parse_duration
+from alertd.engine.fields import Show
+from alertd.engine.outcome import Sight
 from alertd.engine.records import SettledRoom
 from alertd.engine.rules import Rule
 from alertd.engine.windows import MINUTE

@@ -12,9 +12,7 @@ from alertd.config.casetables import MADE_UP, CaseFile, CaseTable
 from alertd.config.configfile import build_route
 from alertd.config.mistakes import dotted, suggestion, validate
 from alertd.config.reading import Document, KeyPath, Reading, read
-from alertd.config.ruledraft import draft_rule
 from alertd.config.rulefiles import SUFFIXES, load_rules
-from alertd.config.ruletables import RuleFile
 from alertd.config.tables import Collect, RouteTable
 from alertd.config.tomltext import parse_toml
 from alertd.config.yamltext import parse_yaml
@@ -130,15 +128,7 @@ def _rules(document: Document, path: Path) -> tuple[Rule, ...]:
     """The rules at `path`; a rule that is off is tested too, for that is how to find out whether to switch it on."""
     if not path.exists():
         raise InputError([document.problem(("rules",), f"rules: there is no file or folder {path}")])
-    return tuple(rule for file in load_rules([path]).files for rule in _all_rules(file))
-
-
-def _all_rules(file: Path) -> Iterator[Rule]:
-    document = read(file, _parser(file))
-    tables, data = RuleFile.model_validate(document.data), document.data
-    for place, table in enumerate(tables.rules):
-        draft = draft_rule(document, ("rules", place), data["rules"][place], data.get("defaults", {}))
-        yield draft.rule(table, tables.defaults)
+    return load_rules([path]).every
 
 
 def _routing(document: Document, path: Path) -> Routing:

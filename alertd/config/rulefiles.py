@@ -20,18 +20,26 @@ SUFFIXES = (".yaml", ".yml", ".toml")
 
 @dataclass(frozen=True, slots=True)
 class LoadedRules:
-    """The enabled rules in the order of the files, what is odd but allowed, and the files read."""
+    """The enabled rules in the order of the files, what is odd but allowed, and the files read.
+
+    `every` are all rules, those that are switched off among them.
+    """
 
     rules: tuple[Rule, ...]
+    every: tuple[Rule, ...]
     notices: tuple[Problem, ...]
     files: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedRules:
-    """What came of reading rule files: the enabled rules of those without problems, and all problems and notices."""
+    """What came of reading rule files: the enabled rules of those without problems, and all problems and notices.
+
+    `every` are all rules of files without problems, those that are switched off among them.
+    """
 
     rules: list[Rule]
+    every: list[Rule]
     problems: list[Problem]
     notices: list[Problem]
     files: list[Path]
@@ -42,13 +50,13 @@ def load_rules(paths: Iterable[Path | str]) -> LoadedRules:
     judged = judge_rules([Path(path) for path in paths])
     if judged.problems:
         raise InputError(judged.problems)
-    return LoadedRules(tuple(judged.rules), tuple(judged.notices), tuple(judged.files))
+    return LoadedRules(tuple(judged.rules), tuple(judged.every), tuple(judged.notices), tuple(judged.files))
 
 
 def judge_rules(paths: Sequence[Path]) -> JudgedRules:
     """The rules in files and folders, and every mistake of all files."""
     files, problems = rule_files(paths)
-    judged = JudgedRules([], problems, [], files)
+    judged = JudgedRules([], [], problems, [], files)
     first: dict[str, str] = {}
     for file in files:
         _judge_file(file, judged, first)
@@ -85,8 +93,9 @@ def _judge_file(file: Path, judged: JudgedRules, first: dict[str, str]) -> None:
     judged.problems.extend(dict.fromkeys(problems))  # those of defaults came with every rule
     judged.notices.extend(dict.fromkeys(notice for draft in drafts for notice in draft.notices))
     if tables is not None and not problems:
-        pairs = zip(tables.rules, drafts, strict=True)
-        judged.rules.extend(draft.rule(table, tables.defaults) for table, draft in pairs if table.enabled)
+        every = [draft.rule(table, tables.defaults) for table, draft in zip(tables.rules, drafts, strict=True)]
+        judged.every.extend(every)
+        judged.rules.extend(rule for table, rule in zip(tables.rules, every, strict=True) if table.enabled)
 
 
 def _drafts(document: Document) -> Iterator[Draft]:

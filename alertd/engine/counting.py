@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from alertd.engine.alerts import fingerprint
 from alertd.engine.books import HOUR, Entry, KnownStarts, opaque
 from alertd.engine.conditions import EVERYTHING, Condition, compile_condition
 from alertd.engine.errortable import error_url
-from alertd.engine.fields import Extractor, Field, find_field, label_value, labels
+from alertd.engine.fields import LABEL_LIMIT, Extractor, Field, Show, find_field, label_value, labels, shown
 from alertd.engine.kinds import Absent, Anomaly, AnyKind, Distinct, Metric, NewValue
 from alertd.engine.populations import SLACK, Asked, Count, Facts, Group, GroupWindow, Key, Past, Population, to_keep
 from alertd.engine.records import Participant, SettledRoom, epoch
@@ -23,15 +23,12 @@ REACHED_FOR = 360
 """Minutes for which what was counted again is kept: where one room came very late more will, for hours."""
 SHOWN = 5
 """Participants of one room that one group keeps as evidence."""
-LABEL_LIMIT = 256
 EVERY_RULE = "(every rule)"
 """Stands for a rule's key where a room could be judged by none."""
 _SDK, _IDENTITY, _ROOM_NAME = find_field("sdk"), find_field("participant_identity"), find_field("room_name")
 
 Booking = Metric | Distinct | NewValue | Anomaly
 """The kinds that keep a book of each group."""
-Show = Callable[[Field, str], str]
-"""How a personal value (an identity, a room name) may be shown: as it is, or as a pseudonym."""
 
 
 @dataclass(slots=True)
@@ -330,7 +327,7 @@ class Windows:
     def _counts(self, settled: SettledRoom) -> Iterator[tuple[Population, Key, Count]]:
         """What the room adds to each group of each population; what cannot be counted is a fault, and passed by."""
         try:
-            texts = [self._shown(row) for row in labels(self._named, settled)]
+            texts = [shown(self._named, row, self._show) for row in labels(self._named, settled)]
             reading = _Reading(settled, self._extractor.facts(settled), texts)
         except Exception as error:  # noqa: BLE001 - one poisoned room must not stop the others
             self._failed([EVERY_RULE], settled, error)
@@ -364,11 +361,6 @@ class Windows:
     def _failed(self, rules: Iterable[str], settled: SettledRoom, error: Exception) -> None:
         for key in rules:
             self.faults[key] = f"room {settled.room.room_sid} cannot be counted: {type(error).__name__}"
-
-    def _shown(self, row: Key) -> Key:
-        """Label texts as they may be shown: personal ones through `show`, none of them long."""
-        pairs = zip(self._named, row, strict=True)
-        return tuple([(self._show(f, text) if f.personal and text else text)[:LABEL_LIMIT] for f, text in pairs])
 
     def _evidence(self, settled: SettledRoom, participant: Participant) -> Evidence:
         room, code = settled.room, participant.error_code or None

@@ -6,107 +6,24 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import msgspec
 
 from alertd.engine.alerts import Alert, Finding, Timing, advance, fingerprint, fired, over
 from alertd.engine.counting import Windows
-from alertd.engine.explain import Explanation
-from alertd.engine.groups import Group, Integration, Notification, flush, joined, settled_in
-from alertd.engine.health import KINDS, RULE_PREFIX, Trouble, ailments
+from alertd.engine.groups import Group, Notification, flush, joined, settled_in
+from alertd.engine.health import RULE_PREFIX, ailments
 from alertd.engine.kinds import Absent
+from alertd.engine.outcome import Event, Outcome, Policy, Snapshot
 from alertd.engine.populations import GroupWindow
 from alertd.engine.questions import Question, question
-from alertd.engine.routes import Tree
 from alertd.engine.rules import Rule
-from alertd.engine.samples import LATE, Peer, Sample, Scene, View, judge_past, sample_of
+from alertd.engine.samples import LATE, Peer, Scene, View, judge_past, sample_of
 from alertd.engine.settle import OpenRoom
 from alertd.engine.windows import MINUTE
 
-BLIND_AFTER = 600
-"""Seconds without a look at an account after which nothing counts as recovered there, unless the policy says more."""
 SHOWN = 5
 """Participants that an alert shows as evidence."""
-
-
-class Sight(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of time in which an account was polled without a gap."""
-
-    account: str
-    seen_from: int
-    seen_until: int
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A change of state worth keeping: the history of an alert."""
-
-    at: int
-    event: Literal["firing", "resolved", "late"]
-    fingerprint: str
-    rule: str
-    labels: dict[str, str]
-    reason: str
-    sample: Sample | None = None
-    late: bool = False
-    starts_at: int | None = None
-    ends_at: int | None = None
-
-
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """What the store holds when a decision begins; alerts by fingerprint, groups by key.
-
-    `explained` are the answers to the questions of this very decision, by fingerprint; None where there is no answer.
-    """
-
-    alerts: dict[str, Alert]
-    groups: dict[str, Group]
-    troubles: tuple[Trouble, ...] = ()
-    sights: tuple[Sight, ...] = ()
-    open_rooms: tuple[OpenRoom, ...] = ()
-    explained: dict[str, Explanation | None] = {}
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What a decision changes, to be committed whole; `errors` is by rule key, `next_at` the next group deadline.
-
-    With `questions` it is no decision yet: it is to be asked for again with their answers.
-    """
-
-    alerts: tuple[Alert, ...] = ()
-    groups: tuple[Group, ...] = ()
-    gone_groups: tuple[str, ...] = ()
-    notifications: tuple[Notification, ...] = ()
-    events: tuple[Event, ...] = ()
-    errors: dict[str, str] = {}
-    next_at: int | None = None
-    questions: tuple[Question, ...] = ()
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to write down: all stands as it stood."""
-        return not (self.alerts or self.groups or self.gone_groups or self.notifications or self.events)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """What people have decided: rules, routes, and the integrations of each receiver."""
-
-    rules: tuple[Rule, ...]
-    tree: Tree
-    integrations: Mapping[str, tuple[Integration, ...]]
-    accounts: tuple[str, ...] = ()
-    health_severity: str = "page"
-    blind_after: int = BLIND_AFTER
-
-    def concerns(self, trouble: Trouble) -> bool:
-        """Whether the account or integration in trouble is still configured; other troubles always count."""
-        subject = KINDS[trouble.kind].subject
-        if subject == "account":
-            return trouble.subject in self.accounts
-        if subject == "integration":
-            return any(trouble.subject == one.name for told in self.integrations.values() for one in told)
-        return True
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ there, q_all = (K_b + 1) / (N_b + 40).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import log
@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from alertd.engine.conditions import compile_condition
-from alertd.engine.fields import Extractor, Field, find_field, label_name
+from alertd.engine.fields import Extractor, Field, Show, find_field, label_name, shown
 from alertd.engine.fields import labels as label_texts
 from alertd.engine.records import SettledRoom
 from alertd.engine.rules import Rule
@@ -53,8 +53,6 @@ MOST_VALUES = 500
 MOST_WEIGHED = 30
 """Slices, the most surprising first, among which those to name are looked for."""
 VALUE_LIMIT = 64
-LABEL_LIMIT = 256
-"""Characters of a label's text, as in the labels of groups."""
 LEAST_MATCHES, LEAST_SURPRISE = 2, 3.0
 """What a slice needs to be named: one match is no pattern, and e³ = 20 times likelier than usual is beyond chance. The
 surprise needed grows with the matches that share a room (Σk²/Σk over rooms): participants of a room fail together."""
@@ -63,8 +61,6 @@ FEW = 5
 """Rooms with a match below which it says nothing that no slice stands out."""
 Verdict = Literal["localised", "fleet-wide", "spread over the whole group", "too few to tell"]
 
-Show = Callable[[Field, str], str]
-"""How a personal value (an identity, a room name) may be shown: as it is, or as a pseudonym."""
 Row = tuple[tuple[str, ...], ...]
 """A participant's values, by dimension; `codecs` may hold several, what says nothing none."""
 
@@ -258,17 +254,13 @@ class _Reader:
 
     def _members(self, settled: SettledRoom) -> Iterator[tuple[tuple[str, ...], bool]]:
         """The room's participants in the group, each with its values as texts and whether it matches."""
-        mine = [self._shown(texts) == self._group for texts in label_texts(self._by, settled)]
+        mine = [shown(self._by, texts, self._show) == self._group for texts in label_texts(self._by, settled)]
         if not any(mine):
             return
         facts, values = self._extractor.facts(settled), label_texts(self._dimensions, settled)
         for is_mine, fact, texts in zip(mine, facts, values, strict=True):
             if is_mine and self._among(fact):
                 yield texts, bool(self._match(fact))
-
-    def _shown(self, texts: tuple[str, ...]) -> tuple[str, ...]:
-        pairs = zip(self._by, texts, strict=True)
-        return tuple([(self._show(f, text) if f.personal and text else text)[:LABEL_LIMIT] for f, text in pairs])
 
     def _row(self, texts: tuple[str, ...]) -> Row:
         pairs = zip(self._dimensions, texts, strict=True)

@@ -39,6 +39,8 @@ Level = Literal["participant", "room", "derived"]
 Raw = Callable[[SettledRoom, Participant, Collection[str]], Sent]
 
 REJOIN_SECONDS = 60
+LABEL_LIMIT = 256
+"""Characters of a label's text."""
 SDK_NAMES = ("publisher_info.name", "sdk", "sdk_major")
 SENT_BY_SDKS = (
     *("browser_name", "browser_major", "browser_version", "platform_name", "platform_version"),
@@ -107,6 +109,10 @@ class Field:
         return plain_fact if self.personal else fact_of(self.kind)
 
 
+Show = Callable[[Field, str], str]
+"""How a personal value (an identity, a room name) may be shown: as it is, or as a pseudonym."""
+
+
 def find_field(name: str) -> Field:
     """The field called `name`: a table entry, a room's name without `room.`, or any key of the two open mappings.
 
@@ -145,6 +151,12 @@ def label_name(field: Field) -> str:
 def label_value(field: Field, settled: SettledRoom, participant: Participant) -> str:
     """The value of one field as label text: see `labels`, which does many at once."""
     return _label(field, field.raw(settled, participant, _returned_for([field], settled)))
+
+
+def shown(fields: Iterable[Field], texts: Iterable[str], show: Show) -> tuple[str, ...]:
+    """Label texts as they may be shown: personal ones through `show`, none of them long."""
+    pairs = zip(fields, texts, strict=True)
+    return tuple([(show(f, text) if f.personal and text else text)[:LABEL_LIMIT] for f, text in pairs])
 
 
 def labels(fields: Iterable[Field], settled: SettledRoom) -> list[tuple[str, ...]]:

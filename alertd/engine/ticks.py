@@ -8,7 +8,8 @@ from typing import NamedTuple
 import msgspec
 
 from alertd.engine.counting import Windows
-from alertd.engine.decide import Outcome, Policy, Snapshot, decide
+from alertd.engine.decide import decide
+from alertd.engine.outcome import Outcome, Policy, Snapshot
 from alertd.engine.populations import SLACK
 from alertd.engine.records import SettledRoom
 from alertd.engine.windows import MINUTE

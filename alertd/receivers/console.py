@@ -11,7 +11,7 @@ from pydantic import Field
 
 from alertd.errors import DeliveryError
 from alertd.receivers import wording
-from alertd.receivers.receiver import Overrides, ReceiverSettings, Template
+from alertd.receivers.receiver import Escapes, Overrides, ReceiverSettings, Template
 from alertd.receivers.wording import State
 from alertd.settings import Table
 from alertd.templating import message_variables
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _COLOURS: dict[State, str] = {"FIRING": "\x1b[1;31m", "RESOLVED": "\x1b[1;32m", "LATE": "\x1b[1;33m", "TEST": "\x1b[1m"}
 _PLAIN = "\x1b[0m"
+
+ESCAPES: Escapes = {"text": wording.text}
+"""How values that a person's template puts into the message are escaped."""
 
 
 class ConsoleTemplate(Table):
@@ -44,7 +47,7 @@ class ConsoleReceiver:
         self.send_resolved = settings.send_resolved
         self.retry_for = settings.retry_for
         self._external_url = external_url
-        self._overrides = Overrides(self.kind, settings.template, {"text": wording.text})
+        self._overrides = Overrides(self.kind, settings.template, ESCAPES)
 
     async def send(self, notification: Notification, now: float) -> str:  # noqa: ARG002 - what is printed has its own time
         """Print the message. Raises DeliveryError where standard output is closed or full."""

@@ -25,7 +25,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from alertd.errors import DeliveryError
 from alertd.receivers import wording
-from alertd.receivers.receiver import Overrides, ReceiverSettings, Template
+from alertd.receivers.receiver import Escapes, Overrides, ReceiverSettings, Template
 from alertd.receivers.wording import State
 from alertd.settings import Secret, Table
 from alertd.templating import Render, compile_text, message_variables
@@ -71,6 +71,9 @@ def _readable(path: Path) -> Path:
 
 
 Mailbox = Annotated[str, AfterValidator(_address)]
+
+ESCAPES: Escapes = {"html": True, "text": wording.text}
+"""How values that a person's templates put into a part are escaped; True: as HTML."""
 
 
 class EmailTemplate(Table):
@@ -137,7 +140,7 @@ class EmailReceiver:
         self.retry_for = settings.retry_for
         self._settings = settings
         self._external_url = external_url
-        self._overrides = Overrides(self.kind, settings.template, {"html": True, "text": wording.text})
+        self._overrides = Overrides(self.kind, settings.template, ESCAPES)
 
     async def send(self, notification: Notification, now: float) -> str:
         """Hand the message over and return the server's answer, with whom it refused. Raises DeliveryError.

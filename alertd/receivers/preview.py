@@ -5,13 +5,13 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from alertd.receivers import slack, wording
+from alertd.receivers import console, email, slack, wording
 from alertd.receivers.console import ConsoleSettings
 from alertd.receivers.email import EmailSettings, message
-from alertd.receivers.receiver import Overrides
+from alertd.receivers.receiver import Escapes, Overrides
 from alertd.receivers.slack import SlackSettings
 from alertd.receivers.webhook import WebhookSettings, cloudevent, payload
 from alertd.templating import message_variables
@@ -56,7 +56,7 @@ class _Texts(NamedTuple):
 
 def _texts(
     settings: SlackSettings | EmailSettings | ConsoleSettings,
-    escapes: Mapping[str, Callable[[str], str] | bool],
+    escapes: Escapes,
     notification: Notification,
     external_url: str,
 ) -> _Texts:
@@ -73,13 +73,13 @@ def _webhook(settings: WebhookSettings, notification: Notification, external_url
 
 
 def _slack(settings: SlackSettings, notification: Notification, external_url: str) -> Preview:
-    texts = _texts(settings, {"text": slack.value}, notification, external_url)
+    texts = _texts(settings, slack.ESCAPES, notification, external_url)
     body = slack.payload(notification, external_url, texts.given)
     return Preview(body, "\n".join(_readable(body)), texts.mistakes)
 
 
 def _email(settings: EmailSettings, notification: Notification, external_url: str, now: float) -> Preview:
-    texts = _texts(settings, {"html": True, "text": wording.text}, notification, external_url)
+    texts = _texts(settings, email.ESCAPES, notification, external_url)
     mail = message(notification, settings, external_url, now, texts.given)
     parts = {part.get_content_subtype(): part.get_content() for part in mail.iter_parts()}
     headers = {name: str(value) for name, value in mail.items() if not name.lower().startswith(("content", "mime"))}
@@ -89,7 +89,7 @@ def _email(settings: EmailSettings, notification: Notification, external_url: st
 
 
 def _console(settings: ConsoleSettings, notification: Notification, external_url: str) -> Preview:
-    texts = _texts(settings, {"text": wording.text}, notification, external_url)
+    texts = _texts(settings, console.ESCAPES, notification, external_url)
     words = texts.given.get("text") or wording.plain(notification, external_url)
     return Preview({"text": words}, words.rstrip(), texts.mistakes)
 

@@ -77,11 +77,14 @@ class Texts(NamedTuple):
         return "; ".join([said, *self.mistakes])
 
 
+Escapes = Mapping[str, Callable[[str], str] | bool]
+"""For each template how to escape the values put into it: in a way of its own, or (True) as HTML."""
+
+
 class Overrides:
     """A person's templates for one receiver. One that fails never costs the message: the built-in text goes instead."""
 
-    def __init__(self, kind: str, template: Table | None, escapes: Mapping[str, Callable[[str], str] | bool]) -> None:
-        """`escapes` says for each template how to escape inserted values: in a way of its own, or (True) as HTML."""
+    def __init__(self, kind: str, template: Table | None, escapes: Escapes) -> None:
         self._kind = kind
         sources = {} if template is None else template.model_dump(exclude_none=True)
         self._renders = {name: _compiled(source, name, escapes.get(name)) for name, source in sources.items()}

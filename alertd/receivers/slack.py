@@ -19,7 +19,7 @@ from pydantic import Field
 from alertd import __version__
 from alertd.receivers import wording
 from alertd.receivers.posting import post
-from alertd.receivers.receiver import Address, Overrides, ReceiverSettings, Template
+from alertd.receivers.receiver import Address, Escapes, Overrides, ReceiverSettings, Template
 from alertd.receivers.wording import Clue, State, Story
 from alertd.settings import Table
 from alertd.templating import message_variables
@@ -63,7 +63,7 @@ class SlackReceiver:
         self._timeout = settings.timeout
         self._session = session
         self._external_url = external_url
-        self._overrides = Overrides(self.kind, settings.template, {"text": value})
+        self._overrides = Overrides(self.kind, settings.template, ESCAPES)
 
     async def send(self, notification: Notification, now: float) -> str:
         """Post the message and return Slack's answer (`200 ok`). Raises DeliveryError.
@@ -224,3 +224,7 @@ def link(address: str | None, words: str) -> str:
     """A link that shows `words`, or only them where the address is not one to click."""
     target, shown = (address or "").replace("&", "&amp;"), escape(words, 200)
     return f"<{target}|{shown}>" if 0 < len(target) <= LINK else shown
+
+
+ESCAPES: Escapes = {"text": value}
+"""How values that a person's template puts into the message are escaped."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,9 +22,9 @@ from alertd.engine.durations import format_duration
 from alertd.engine.groups import Notification
 from alertd.engine.rules import Rule
 from alertd.engine.samples import Sample
+from alertd.htmlpages import environment
 from alertd.receivers import wording
 from alertd.report.chart import HIGH, WIDE, Axis, Lines, Stretch, lines
-from alertd.templating import number, percent
 from alertd.tolls import Toll, tolls
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -34,6 +33,8 @@ MOST_LANES = 60
 MOST_FIRINGS = 40
 """Firings told in words for each rule."""
 MOST_NOTIFICATIONS = 500
+LONGEST = 200_000
+"""Characters of one text on the page: paths of charts are long."""
 OPEN_CHARTS = 6
 """Charts of a rule that are shown without being asked for."""
 
@@ -312,36 +313,15 @@ def _twins(drawing: _Drawing, comparison: Comparison) -> list[_Twin]:
 
 
 @cache
-def _style() -> str:
-    return TEMPLATES.joinpath("style.css").read_text(encoding="utf-8")
-
-
-@cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_harmless,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    digest = b64encode(sha256(_style().encode()).digest()).decode()
-    environment.filters |= {"percent": percent, "number": number, "duration": _roughly}
-    environment.filters |= {"anchor": _anchor}
-    environment.filters |= {"line": wording.line, "web_address": wording.web_address}
-    environment.globals |= {"style": _style(), "style_hash": f"sha256-{digest}"}
-    return environment
+    made = environment(TEMPLATES, LONGEST)
+    made.filters |= {"duration": _roughly, "anchor": _anchor}
+    return made
 
 
 def _anchor(key: str) -> str:
     """The place of a rule on the page."""
     return f"rule-{sha256(key.encode()).hexdigest()[:12]}"
-
-
-def _harmless(value: object) -> object:
-    """Whatever the page shows, without controls and marks that turn text; autoescaping follows."""
-    return wording.text(value, 200_000) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _roughly(seconds: int) -> str:

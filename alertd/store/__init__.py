@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from alertd.engine.counting import Counted
 from alertd.engine.coverage import Coverage
-from alertd.engine.decide import Event, Outcome, Sight, Snapshot
+from alertd.engine.outcome import Event, Outcome, Sight, Snapshot
 from alertd.engine.records import SettledRoom
 from alertd.engine.settle import OpenRoom
 from alertd.engine.ticks import Change

@@ -9,9 +9,9 @@ from sqlalchemy import Table, and_, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alertd.engine.alerts import Alert
-from alertd.engine.decide import Event, Outcome, Snapshot
 from alertd.engine.groups import Group
 from alertd.engine.health import Trouble
+from alertd.engine.outcome import Event, Outcome, Snapshot
 from alertd.store import outbox, turns, waiting
 from alertd.store.packing import hashed
 from alertd.store.schema import alerts, events, groups, progress, troubles

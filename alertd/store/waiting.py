@@ -9,7 +9,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alertd.engine.coverage import Coverage, Seen
-from alertd.engine.decide import Sight
+from alertd.engine.outcome import Sight
 from alertd.engine.settle import OpenRoom
 from alertd.store import turns
 from alertd.store.packing import pack_sid, slices, unpack_sid

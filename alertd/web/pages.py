@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 
 import jinja2
@@ -17,14 +15,14 @@ from aiohttp import web
 
 from alertd.clock import Clock
 from alertd.engine.alerts import Alert
-from alertd.engine.decide import Policy, Snapshot
 from alertd.engine.durations import format_duration
 from alertd.engine.kinds import AnyKind
+from alertd.engine.outcome import Policy, Snapshot
 from alertd.engine.settle import OpenRoom
 from alertd.errors import StoreError
-from alertd.receivers import wording
+from alertd.htmlpages import environment, style_hash
 from alertd.store import Store
-from alertd.templating import duration, number, percent, time
+from alertd.templating import duration, time
 from alertd.web.standing import standing_at
 
 log = structlog.get_logger()
@@ -36,6 +34,8 @@ RECENT = 86400
 """Seconds for which what is over stays on the page of alerts."""
 HISTORY = 5000
 """The newest events of all alerts, among which the history of one is looked for."""
+LONGEST = 1500
+"""Characters of one text on a page."""
 TEMPLATES = Path(__file__).with_name("templates")
 
 
@@ -172,39 +172,17 @@ def _ended_first(room: OpenRoom) -> tuple[bool, int, str]:
 
 
 @cache
-def _style() -> str:
-    return TEMPLATES.joinpath("style.css").read_text(encoding="utf-8")
-
-
-@cache
-def _policy_of_content() -> str:
-    """Nothing but the one style sheet, known by its hash (Content Security Policy Level 3, W3C)."""
-    digest = b64encode(sha256(_style().encode()).digest()).decode()
-    return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-
-
-@cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_harmless,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": percent, "duration": duration, "number": number, "time": time}
-    environment.filters |= {"line": wording.line, "web_address": wording.web_address}
-    environment.filters |= {"iso": _iso, "clock": _clock, "roughly": _roughly, "in_words": _in_words}
-    environment.globals |= {"style": _style()}
-    return environment
+    made = environment(TEMPLATES, LONGEST)
+    made.filters |= {"duration": duration, "time": time}
+    made.filters |= {"iso": _iso, "clock": _clock, "roughly": _roughly, "in_words": _in_words}
+    return made
 
 
-def _harmless(value: object) -> object:
-    """Whatever a page shows, without controls and marks that turn text; autoescaping follows."""
-    return wording.text(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+def _policy_of_content() -> str:
+    """Nothing but the one style sheet."""
+    source = f"default-src 'none'; style-src '{style_hash(TEMPLATES)}'"
+    return f"{source}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 def _iso(instant: int) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from alertd.engine.decide import Policy, Sight, Snapshot
 from alertd.engine.health import KINDS, Trouble
+from alertd.engine.outcome import Policy, Sight, Snapshot
 
 
 class TroubleTold(NamedTuple):

@@ -13,11 +13,11 @@ import pytest
 
 from alertd.engine.alerts import Alert
 from alertd.engine.conditions import Condition, compile_condition, parse_condition
-from alertd.engine.counting import Show, Windows
-from alertd.engine.decide import Event, Outcome, Policy, Sight, Snapshot
-from alertd.engine.fields import Extractor
+from alertd.engine.counting import Windows
+from alertd.engine.fields import Extractor, Show
 from alertd.engine.groups import Notification
 from alertd.engine.health import Trouble
+from alertd.engine.outcome import Event, Outcome, Policy, Sight, Snapshot
 from alertd.engine.records import Participant, Room, SettledRoom
 from alertd.engine.rules import Rule
 from alertd.engine.settle import OpenRoom

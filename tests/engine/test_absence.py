@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from alertd.engine.alerts import Alert
-from alertd.engine.decide import BLIND_AFTER, Sight
 from alertd.engine.kinds import Absent
+from alertd.engine.outcome import BLIND_AFTER, Sight
 from alertd.engine.rules import Rule
 from alertd.engine.samples import LATE, Scene, sample_of
 from alertd.engine.windows import Series

@@ -10,9 +10,10 @@ import pytest
 from alertd.engine.alerts import Alert
 from alertd.engine.conditions import parse_condition
 from alertd.engine.counting import EVERY_RULE, Windows
-from alertd.engine.decide import BLIND_AFTER, Policy, Sight, Snapshot, decide
+from alertd.engine.decide import decide
 from alertd.engine.groups import Integration
 from alertd.engine.kinds import Count, Rate
+from alertd.engine.outcome import BLIND_AFTER, Policy, Sight, Snapshot
 from alertd.engine.routes import Matcher, Route, Tree
 from alertd.engine.rules import Rule
 from alertd.engine.settle import OpenRoom

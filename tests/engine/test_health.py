@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from alertd.engine.decide import Policy, Sight
 from alertd.engine.groups import Integration
 from alertd.engine.health import KINDS, RULE_PREFIX, Trouble, ailments
+from alertd.engine.outcome import Policy, Sight
 from alertd.engine.routes import Route, Tree
 
 NOON = 1_772_452_800

@@ -10,8 +10,8 @@ import pytest
 
 from alertd.engine.alerts import Alert
 from alertd.engine.conditions import EVERYTHING
-from alertd.engine.decide import Sight
 from alertd.engine.kinds import Absent, Count, Distinct, Rate
+from alertd.engine.outcome import Sight
 from alertd.engine.questions import DAYS, MOST_ROOMS, REFRESH_AFTER, question
 from alertd.engine.records import SettledRoom
 from alertd.errors import StoreError

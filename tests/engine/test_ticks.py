@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from alertd.engine.counting import SLACK, Windows
-from alertd.engine.decide import Outcome, Policy, Snapshot
 from alertd.engine.groups import Group, Integration
 from alertd.engine.kinds import Count, Rate
+from alertd.engine.outcome import Outcome, Policy, Snapshot
 from alertd.engine.routes import Route, Tree
 from alertd.engine.ticks import Change, applied, missing_since, next_tick, step, still_needed
 

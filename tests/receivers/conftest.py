@@ -11,7 +11,6 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from alertd.engine.explain import Explanation, Slice
 from alertd.engine.groups import Notification, NotifiedAlert
 
 NOON = 1772453280  # 2026-03-02 12:08 UTC
@@ -45,20 +44,6 @@ def make_alert(make_sample, make_evidence) -> Callable[..., NotifiedAlert]:
             "last_seen": NOON - 300,
         }
         return NotifiedAlert(**{**known, **changes})
-
-    return make
-
-
-@pytest.fixture
-def make_explanation() -> Callable[..., Explanation]:
-    """Makes an explanation: 31 of 40 matches are in one region; keywords replace parts, `value` that of the slice."""
-
-    def make(value: str = "ie1", **changes: Any) -> Explanation:
-        one = Slice(
-            field="media_region", value=value, matched=31, total=50, share=0.62, relative_risk=13.98, surprise=96.9
-        )
-        known = {"matched": 40, "total": 253, "rooms_affected": 22, "slices": (one,), "localised": True}
-        return Explanation(**{**known, **changes})
 
     return make
 

@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import make_url
 
 from alertd.engine.alerts import Alert
-from alertd.engine.decide import Event, Outcome
 from alertd.engine.groups import Group, Notification, NotifiedAlert
+from alertd.engine.outcome import Event, Outcome
 from alertd.engine.records import Participant, Room
 from alertd.engine.settle import OpenRoom
 from alertd.store import Settling, Store, open_store, upgrade

@@ -10,7 +10,7 @@ from alertd.store import open_store
 PROGRAM = """
 import asyncio, sys
 from alertd.engine.alerts import Alert
-from alertd.engine.decide import Event, Outcome
+from alertd.engine.outcome import Event, Outcome
 from alertd.engine.groups import Group, Notification
 from alertd.engine.records import Participant, Room
 from alertd.store import Settling, open_store

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from alertd.engine.alerts import Alert
-from alertd.engine.decide import Outcome, Snapshot
 from alertd.engine.groups import Told
 from alertd.engine.health import Trouble
+from alertd.engine.outcome import Outcome, Snapshot
 from alertd.engine.samples import Sample
 from alertd.engine.windows import Evidence
 

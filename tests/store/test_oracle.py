@@ -8,7 +8,7 @@ from itertools import count
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alertd.engine.decide import Outcome
+from alertd.engine.outcome import Outcome
 
 HORIZON = 40
 

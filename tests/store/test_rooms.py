@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from alertd.engine.decide import Outcome
+from alertd.engine.outcome import Outcome
 from alertd.engine.ticks import Change
 from alertd.store import Store, Stored, digest
 

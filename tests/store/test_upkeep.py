@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alertd.engine.decide import Outcome
+from alertd.engine.outcome import Outcome
 from alertd.errors import StoreError
 from alertd.store import backup, open_store
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alertd.engine.coverage import Seen
-from alertd.engine.decide import Sight
+from alertd.engine.outcome import Sight
 
 
 async def test_an_open_room_keeps_when_it_was_first_listed_and_takes_what_is_new(store, open_room, sid):

@@ -11,9 +11,8 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from alertd.engine.alerts import Alert
-from alertd.engine.decide import Event, Outcome
-from alertd.engine.explain import Explanation, Slice
 from alertd.engine.groups import Notification, NotifiedAlert
+from alertd.engine.outcome import Event, Outcome
 from alertd.engine.settle import OpenRoom
 from alertd.web import build_web
 from alertd.web.metrics import Metrics
@@ -89,20 +88,6 @@ def make_alert(make_sample, make_evidence) -> Callable[..., Alert]:
             "changed_at": NOON - 1500,
         }
         return Alert(**{**known, **changes})
-
-    return make
-
-
-@pytest.fixture
-def make_explanation() -> Callable[..., Explanation]:
-    """Makes an explanation: 31 of 40 matches are in one region; keywords replace parts, `value` that of the slice."""
-
-    def make(value: str = "ie1", **changes: Any) -> Explanation:
-        one = Slice(
-            field="media_region", value=value, matched=31, total=50, share=0.62, relative_risk=13.98, surprise=96.9
-        )
-        known = {"matched": 40, "total": 253, "rooms_affected": 22, "slices": (one,), "localised": True}
-        return Explanation(**{**known, **changes})
 
     return make
 

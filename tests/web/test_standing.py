@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alertd.engine.decide import Outcome
+from alertd.engine.outcome import Outcome
 
 PATHS = ["/", "/alerts", "/notifications", "/rooms", "/rules"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from alertd.engine.books import Book, Entry
 from alertd.engine.conditions import Condition, parse_condition
-from alertd.engine.decide import Sight
+from alertd.engine.outcome import Sight
 from alertd.engine.windows import Match, Series
 
 
