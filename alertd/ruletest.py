@@ -7,10 +7,10 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from alertd.backtest.curves import seen
 from alertd.caserooms import settled_rooms
 from alertd.config.casefiles import Cases
 from alertd.config.casetables import AlertTable, CaseTable, NotificationTable
-from alertd.curves import seen
 from alertd.engine.alerts import Alert
 from alertd.engine.counting import Windows
 from alertd.engine.durations import format_duration

@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from alertd.app import shown
-from alertd.backtest import Findings, go_over
+from alertd.backtest.run import Findings, go_over
 from alertd.caserooms import settled_rooms
 from alertd.cli.sources import Wanted, from_store
 from alertd.config import load

@@ -14,10 +14,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from alertd import logs
-from alertd.backtest import Findings, Firing, go_over
+from alertd.backtest.comparison import Comparison, compare
+from alertd.backtest.run import Findings, Firing, go_over
+from alertd.backtest.tolls import Toll, tolls
 from alertd.cli.progress import shown
 from alertd.cli.sources import Found, Wanted, described, from_file, from_store, from_twilio
-from alertd.comparison import Comparison, compare
 from alertd.config import Loaded, load, load_rules
 from alertd.engine.durations import format_duration
 from alertd.engine.groups import Notification
@@ -26,7 +27,6 @@ from alertd.engine.rules import Rule
 from alertd.errors import AlertdError
 from alertd.policy import policy_of
 from alertd.receivers.wording import line
-from alertd.tolls import Toll, tolls
 
 CURVES = 12
 """Groups of a rule whose curves are drawn."""
@@ -110,7 +110,7 @@ async def _findings(asked: Asked, loaded: Loaded, rules: tuple[Rule, ...], found
 
 
 def _write(path: Path, findings: Findings, zone: ZoneInfo, comparison: Comparison | None) -> None:
-    from alertd.report import page
+    from alertd.backtest.report import page
 
     try:
         path.write_text(page(findings, zone, comparison), encoding="utf-8")

@@ -19,12 +19,12 @@ import msgspec
 from pydantic import SecretStr
 
 from alertd.app import built, shown
-from alertd.backtest import History, Tally
+from alertd.backtest.curves import reach_of
+from alertd.backtest.run import History, Tally
 from alertd.cli.progress import catching_up
 from alertd.cli.progress import shown as counting
 from alertd.clock import SystemClock
 from alertd.config import Loaded
-from alertd.curves import reach_of
 from alertd.engine.durations import format_duration, parse_duration
 from alertd.engine.fields import Show
 from alertd.engine.outcome import Sight

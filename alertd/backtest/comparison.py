@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from alertd.backtest import Findings, Firing
+from alertd.backtest.run import Findings, Firing
 
 FOREVER = 2**62
 

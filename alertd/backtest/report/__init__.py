@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from alertd.report.page import page
+from alertd.backtest.report.page import page
 
 __all__ = ["page"]

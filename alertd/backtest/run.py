@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from alertd.curves import Curve, Drawn, Floors, Point, drawn
+from alertd.backtest.curves import Curve, Drawn, Floors, Point, drawn
 from alertd.engine.alerts import Alert
 from alertd.engine.durations import format_duration
 from alertd.engine.explain import Explanation

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from alertd.backtest import Findings
+from alertd.backtest.run import Findings
 from alertd.engine.groups import Notification
 
 EVENING, MORNING = 22, 7

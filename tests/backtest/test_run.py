@@ -28,7 +28,7 @@ from alertd.simulator.scenario import load_scenario
 from alertd.simulator.server import build_app, serve
 from alertd.store import Settling, open_store
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 BEGIN = 1_772_452_800  # noon of Monday, 2 March 2026, UTC
 MINUTE, HOUR = 60, 3600
 KEY = "SK" + "5" * 32

@@ -15,17 +15,17 @@ from zoneinfo import ZoneInfo
 import jinja2
 
 from alertd import __version__
-from alertd.backtest import Findings, Firing
-from alertd.comparison import Comparison
-from alertd.curves import Curve, hindrance
+from alertd.backtest.comparison import Comparison
+from alertd.backtest.curves import Curve, hindrance
+from alertd.backtest.report.chart import HIGH, WIDE, Axis, Lines, Stretch, lines
+from alertd.backtest.run import Findings, Firing
+from alertd.backtest.tolls import Toll, tolls
 from alertd.engine.durations import format_duration
 from alertd.engine.groups import Notification
 from alertd.engine.rules import Rule
 from alertd.engine.samples import Sample
 from alertd.htmlpages import environment
 from alertd.receivers import wording
-from alertd.report.chart import HIGH, WIDE, Axis, Lines, Stretch, lines
-from alertd.tolls import Toll, tolls
 
 TEMPLATES = Path(__file__).with_name("templates")
 MOST_LANES = 60

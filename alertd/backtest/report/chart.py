@@ -12,8 +12,8 @@ from datetime import datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from alertd.curves import Curve, Point
-from alertd.tolls import EVENING, MORNING
+from alertd.backtest.curves import Curve, Point
+from alertd.backtest.tolls import EVENING, MORNING
 
 WIDE, HIGH = 1000, 100
 HEADROOM = 1.12

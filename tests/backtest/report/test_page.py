@@ -10,15 +10,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from alertd.backtest import Findings, History, Tally, go_over
-from alertd.comparison import compare
+from alertd.backtest.comparison import compare
+from alertd.backtest.report import page
+from alertd.backtest.run import Findings, History, Tally, go_over
 from alertd.engine.conditions import parse_condition
 from alertd.engine.explain import Explanation, Slice
 from alertd.engine.kinds import Count, Rate
 from alertd.engine.records import Participant, Room, SettledRoom
 from alertd.engine.rules import Rule
 from alertd.replay import Replay
-from alertd.report import page
 
 BEGIN = 1_772_452_800
 MINUTE = 60

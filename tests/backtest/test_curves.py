@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alertd.curves import hindrance, reach_of
+from alertd.backtest.curves import hindrance, reach_of
 from alertd.engine.kinds import Anomaly, BurnRate, Count, Metric, Rate
 from alertd.engine.samples import Sample
 
