@@ -290,7 +290,7 @@ async def live_through(seed: int, steps: list[tuple[Kind, int]], folder: Path) -
 
 # No shrinking: a life takes seconds, and its seed is enough to live it again.
 @settings(
-    max_examples=8,
+    max_examples=6,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     phases=(Phase.explicit, Phase.reuse, Phase.generate),

@@ -37,14 +37,15 @@ Living = Callable[..., AbstractAsyncContextManager[Callable[[int], object]]]
 
 @pytest.fixture
 def living(tmp_path: Path, clock) -> Living:
-    """A daemon that watches a scenario; what it gives lets so many minutes pass and returns the daemon.
+    """A daemon that watches a scenario of so many rooms a day; what it gives lets minutes pass and returns the daemon.
 
     Its rules are those that ship, unless others are given.
     """
 
     @asynccontextmanager
-    async def live(scenario: str, rules: Path = RULES) -> AsyncIterator[Callable[[int], object]]:
-        async with serve(build_app(load_scenario(scenario), clock, {KEY: "simulated"}, seed=3)) as twilio:
+    async def live(scenario: str, rules: Path = RULES, rooms: int = 2000) -> AsyncIterator[Callable[[int], object]]:
+        lived = load_scenario(scenario).model_copy(update={"rooms_per_day": rooms})
+        async with serve(build_app(lived, clock, {KEY: "simulated"}, seed=3)) as twilio:
             path = tmp_path / "alertd.toml"
             path.write_text(CONFIG.format(twilio=twilio, key=KEY, rules=rules))
             async with built(load(path), clock) as app:
@@ -68,7 +69,7 @@ async def happened(app: App) -> list[tuple[str, str, str]]:
 
 
 async def test_a_regional_outage_is_found_in_its_region_and_resolves(living):
-    async with living("short-outage") as pass_minutes:
+    async with living("short-outage", rooms=5000) as pass_minutes:
         seen = await happened(await pass_minutes(40))
         assert ("firing", "MediaConnectionFailing", "ie1") in seen
         assert {region for _, _, region in seen} <= {"ie1", ""}
