@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import hmac
 import platform
 import secrets
 import sys
@@ -22,12 +21,12 @@ from alertd.collect import Collector, Look
 from alertd.config import Config, Loaded
 from alertd.config.tables import Account
 from alertd.deliver import Attempt, Deliverer
-from alertd.engine.fields import Field, Show
 from alertd.engine.outcome import Outcome, Policy, Snapshot
 from alertd.errors import AlertdError
 from alertd.evaluate import Evaluator, Judged
 from alertd.insights.client import InsightsClient, open_session
 from alertd.policy import policy_of, receivers_of
+from alertd.pseudonyms import shown
 from alertd.reload import Reloader
 from alertd.store import Store, open_store
 from alertd.web import build_web
@@ -318,16 +317,6 @@ def _collector(app: App, account: Account, session: ClientSession, holder: str) 
         holder=holder,
         looked=app.note_look,
     )
-
-
-def shown(config: Config, key: bytes) -> Show:
-    """How personal values may be shown: as they are where configured, else as pseudonyms, stable in one store."""
-
-    def show(personal: Field, value: str) -> str:
-        plain = config.privacy.show_identities if "identity" in personal.name else config.privacy.show_room_names
-        return value if plain else f"anon-{hmac.new(key, value.encode(), hashlib.sha256).hexdigest()[:10]}"
-
-    return show
 
 
 def _judged(metrics: Metrics) -> Judged:

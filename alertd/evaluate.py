@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
@@ -30,6 +31,8 @@ KEEP_EVERY = 600
 """Seconds after which what is counted is kept again."""
 MOST_UNWRITTEN = 3600
 """Seconds of decisions that changed nothing and need not be written down: they would come out the same again."""
+PORTION = 500
+"""Changes that are read at once."""
 Judged = Callable[[int, Outcome, Snapshot], None]
 """Is told of each decision: its instant, what it changed, and what stands after it."""
 
@@ -48,6 +51,9 @@ class Ledger(Protocol):
 
     async def changes(self, after: int, upto: int) -> list[Change]:
         """What became known or ceased to hold in `after` < instant ≤ `upto`, in order."""
+
+    async def coming(self, after: int, upto: int, most: int) -> tuple[list[Change], int]:
+        """The first of these changes, about `most` of them, and the instant up to which they are all there are."""
 
     def visible(self, at: int, ended_after: int, ended_upto: int = 2**62) -> AsyncIterator[list[SettledRoom]]:
         """The rooms with `ended_after` < `ended` ≤ `ended_upto` as they were known at `at`, by `ended`, in batches."""
@@ -78,6 +84,30 @@ class _Adopted(NamedTuple):
     policy: Policy
     fresh: Windows | None
     at: int
+
+
+class _News:
+    """What becomes known in `after` < instant ≤ `upto`, read in portions: to ask for each instant takes longer than to
+    decide at it, while a week may have to be caught up with."""
+
+    def __init__(self, ledger: Ledger, after: int, upto: int) -> None:
+        self._ledger = ledger
+        self._read, self._upto = after, upto
+        self._changes: deque[Change] = deque()
+
+    async def next_at(self) -> int | None:
+        """When the next change became known; None if there is none."""
+        if not self._changes and self._read < self._upto:
+            portion, self._read = await self._ledger.coming(self._read, self._upto, PORTION)
+            self._changes.extend(portion)
+        return self._changes[0].at if self._changes else None
+
+    async def take(self, tick: int) -> list[Change]:
+        """The changes up to the tick that were not taken yet."""
+        taken = []
+        while (at := await self.next_at()) is not None and at <= tick:
+            taken.append(self._changes.popleft())
+        return taken
 
 
 class Evaluator:
@@ -134,20 +164,18 @@ class Evaluator:
         windows = await self._windows_at(until or 0, needed)
         await self._store.changes(now, now)  # closes all of it at once: what settles from now on is for the next turn
         done = now - 1 if until is None else until  # the first decision of all is about the present
+        news = _News(self._store, done, now)
         while True:
-            known = None if until is None else done
-            tick = next_tick(done, now, await self._store.next_change(known or 0), _next_flush(snapshot))
+            coming = await (self._store.next_change(0) if until is None else news.next_at())
+            tick = next_tick(done, now, coming, _next_flush(snapshot))
             if tick is None:
                 break
-            if known is None:
-                changes = await self._first_changes(windows, tick)
+            changes = await news.take(tick)
+            if until is None:
+                await self._count_all_before(windows, tick)
             else:
-                changes = await self._changes(windows, known, tick)
-            outcome, snapshot = step(tick, self._policy, windows, snapshot, changes)
-            if outcome.questions:
-                answers = await self._answers(outcome.questions, tick)
-                snapshot = msgspec.structs.replace(snapshot, explained=answers)
-                outcome, snapshot = step(tick, self._policy, windows, snapshot, ())
+                await self._count_again(windows, changes, done, tick)
+            outcome, snapshot = await self._decided(windows, snapshot, changes, tick)
             self._counted_until = tick
             if until is None or not outcome.is_empty or tick - until > MOST_UNWRITTEN:
                 if not await self._store.commit(outcome, expected=until, until=tick):
@@ -155,12 +183,24 @@ class Evaluator:
                 until = tick
             await self._report(outcome, snapshot, tick)
             done = tick
+            if until == done and done - self._kept_at >= MOST_UNWRITTEN:
+                await self._keep_for_later(done)  # there may be days to decide: a crash must not begin them anew
         if until is not None and until < done and not await self._store.commit(Outcome(), expected=until, until=done):
             return now
         await self._tell_unseen(snapshot, now)
         if done - self._kept_at >= KEEP_EVERY:
             await self._keep_for_later(done)
         return min((done // MINUTE + 1) * MINUTE, _next_flush(snapshot) or now + MINUTE)
+
+    async def _decided(
+        self, windows: Windows, snapshot: Snapshot, changes: Iterable[Change], tick: int
+    ) -> tuple[Outcome, Snapshot]:
+        """What follows at the tick from what became known, and what stands then."""
+        outcome, after = step(tick, self._policy, windows, snapshot, changes)
+        if not outcome.questions:
+            return outcome, after
+        answers = await self._answers(outcome.questions, tick)
+        return step(tick, self._policy, windows, msgspec.structs.replace(after, explained=answers), ())
 
     async def _windows_at(self, moment: int, needed: dict[str, int]) -> Windows:
         """The windows as they stood at `moment`: those at hand, brought up to it if another alertd decided since."""
@@ -199,8 +239,12 @@ class Evaluator:
 
     async def _bring_up(self, windows: Windows, counted: int, moment: int, needed: dict[str, int]) -> None:
         """Count what became known from one instant to another, without deciding in between."""
-        for change in await self._changes(windows, counted, moment):
-            windows.fold(change.room, change.sign)
+        news = _News(self._store, counted, moment)
+        while (at := await news.next_at()) is not None:
+            changes = await news.take(at)
+            await self._count_again(windows, changes, at - 1, at)
+            for change in changes:
+                windows.fold(change.room, change.sign)
         windows.begin()
         windows.forget(moment // MINUTE, needed)
 
@@ -251,24 +295,20 @@ class Evaluator:
         windows.take_over(*sources)
         self._windows = windows
 
-    async def _first_changes(self, windows: Windows, tick: int) -> list[Change]:
+    async def _count_all_before(self, windows: Windows, tick: int) -> None:
         """At the first decision everything is news, perhaps rooms of a week: most are counted batch by batch."""
-        newest = await self._store.changes(tick - 1, tick)
         async for batch in self._store.visible(tick - 1, 0):
             for settled in batch:
                 windows.fold(settled)
-        return newest
 
-    async def _changes(self, windows: Windows, after: int, tick: int) -> list[Change]:
-        """What became known by the tick; for rooms that come very late, what was forgotten is counted again first."""
-        changes = await self._store.changes(after, tick)
+    async def _count_again(self, windows: Windows, changes: Iterable[Change], after: int, tick: int) -> None:
+        """For rooms that come very late, count what was forgotten of their time, as known after the last tick."""
         down_to = missing_since(windows, changes, tick)
         if down_to is not None:
             forgotten = (windows.kept_since + 1) * MINUTE
             async for batch in self._store.visible(after, down_to * MINUTE, forgotten):
                 windows.recount(batch, down_to)
             windows.reach(down_to)
-        return changes
 
     async def _answers(self, questions: Iterable[Question], tick: int) -> dict[str, Explanation | None]:
         """Where the matches of alerts come from, as known at the tick; alerts of one window share its rooms."""

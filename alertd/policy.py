@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-
-from aiohttp import ClientSession
+from typing import TYPE_CHECKING
 
 from alertd.config import Config, Loaded
 from alertd.engine.groups import Integration
 from alertd.engine.outcome import BLIND_AFTER, Policy
 from alertd.engine.routes import Tree
 from alertd.receivers import Receiver, ReceiverSettings, build
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
 
 
 def policy_of(loaded: Loaded) -> Policy:

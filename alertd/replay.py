@@ -25,11 +25,11 @@ LOOSE = 50_000
 """Rooms kept as they are, some 2 KB each; those beyond are compressed, which takes five times as long to write."""
 FOREVER = 2**62
 
-_rooms = msgspec.json.Decoder(SettledRoom)
+_rooms = msgspec.msgpack.Decoder(SettledRoom)
 
 
 class _Version(NamedTuple):
-    """A room as it was known from `known_at` until `replaced_at`; compressed, a room takes a third of its JSON."""
+    """A room as it was known from `known_at` until `replaced_at`; `tight` says that it is compressed, to a third."""
 
     account: str
     room_sid: str
@@ -37,10 +37,11 @@ class _Version(NamedTuple):
     known_at: int
     replaced_at: int
     packed: bytes
+    tight: bool
 
     def unpacked(self, replaced_at: int | None = None) -> SettledRoom:
         """The room as it stood then: a later replacement is not told to those who look at an earlier instant."""
-        room = _rooms.decode(self.packed if self.packed.startswith(b"{") else zlib.decompress(self.packed))
+        room = _rooms.decode(zlib.decompress(self.packed) if self.tight else self.packed)
         return room if replaced_at is None else msgspec.structs.replace(room, replaced_at=replaced_at)
 
 
@@ -111,6 +112,12 @@ class Replay:
             Change(turn.at, turn.version.unpacked(turn.at if turn.sign < 0 else None), turn.sign)
             for turn in self._turns[places]
         ]
+
+    async def coming(self, after: int, upto: int, most: int) -> tuple[list[Change], int]:
+        """The first of these changes, about `most` of them in whole instants, and up to when they are all there are."""
+        place = bisect_right(self._instants, after) + most
+        until = min(upto, max(self._instants[place] - 1, after + 1)) if place < len(self._instants) else upto
+        return await self.changes(after, until), until
 
     async def visible(self, at: int, ended_after: int, ended_upto: int = FOREVER) -> AsyncIterator[list[SettledRoom]]:
         """The rooms with `ended_after` < `ended` ≤ `ended_upto` as they were known at `at`, by `ended`, in batches."""
@@ -188,10 +195,10 @@ def _versions(rooms: Iterable[SettledRoom]) -> Iterator[_Version]:
 
 
 def _packed(room: SettledRoom, *, tight: bool) -> _Version:
-    packed = msgspec.json.encode(room if room.replaced_at is None else msgspec.structs.replace(room, replaced_at=None))
+    packed = msgspec.msgpack.encode(room if room.replaced_at is None else msgspec.structs.replace(room, replaced_at=None))
     replaced_at = FOREVER if room.replaced_at is None else room.replaced_at
     kept = zlib.compress(packed, level=1) if tight else packed
-    return _Version(room.account, room.room.room_sid, room.ended, room.known_at, replaced_at, kept)
+    return _Version(room.account, room.room.room_sid, room.ended, room.known_at, replaced_at, kept, tight)
 
 
 def _turns(versions: Iterable[_Version]) -> Iterator[_Turn]:

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
-from alertd.app import App, built, served, shown
+from alertd.app import App, built, served
 from alertd.clock import FastClock
 from alertd.collect import Look
 from alertd.config import load
 from alertd.engine.fields import find_field
 from alertd.errors import StoreError
+from alertd.pseudonyms import shown
 from alertd.simulator.scenario import load_scenario
 from alertd.simulator.server import build_app, serve
 

@@ -21,7 +21,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from alertd.app import shown
 from alertd.backtest.run import Findings, go_over
 from alertd.caserooms import settled_rooms
 from alertd.cli.sources import Wanted, from_store
@@ -33,6 +32,7 @@ from alertd.engine.outcome import Outcome, Snapshot
 from alertd.engine.records import SettledRoom
 from alertd.evaluate import Evaluator
 from alertd.policy import policy_of
+from alertd.pseudonyms import shown
 from alertd.ruletest import run_test
 from alertd.store import Settling, open_store
 

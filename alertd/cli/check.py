@@ -6,14 +6,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from alertd.cli.progress import shown
 from alertd.config import Checked, check
 from alertd.errors import InputError, Problem
-from alertd.history import HistoryFile
+
+if TYPE_CHECKING:
+    from alertd.history import HistoryFile
 
 HISTORIES = (".ndjson", ".ndjson.gz")
 
@@ -42,6 +44,8 @@ def _is_history(path: Path) -> bool:
 
 
 def _read(path: Path) -> HistoryFile:
+    from alertd.history import HistoryFile
+
     history = HistoryFile(path, skip_bad=True)
     with shown(f"rooms in {history.name}") as show:
         for _ in history:

@@ -13,7 +13,6 @@ import click
 import msgspec
 
 from alertd import logs
-from alertd.app import shown
 from alertd.config import Config, Loaded, load
 from alertd.config.reading import read
 from alertd.config.tomltext import parse_toml
@@ -23,6 +22,7 @@ from alertd.engine.groups import Notification, flush, joined
 from alertd.engine.rules import Rule
 from alertd.errors import AlertdError, Problem
 from alertd.policy import integrations_of, policy_of
+from alertd.pseudonyms import shown
 from alertd.receivers.preview import Preview, preview
 from alertd.receivers.wording import text
 from alertd.specimens import specimen

@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 import click
 import msgspec
 from pydantic import SecretStr
 
-from alertd.app import built, shown
 from alertd.backtest.curves import reach_of
 from alertd.backtest.run import History, Tally
 from alertd.cli.progress import catching_up
@@ -33,8 +32,11 @@ from alertd.engine.rules import Rule
 from alertd.engine.windows import MINUTE
 from alertd.errors import AlertdError, InputError, Problem
 from alertd.history import USUAL_DELAY, Attendance, HistoryFile
+from alertd.pseudonyms import shown
 from alertd.replay import Replay
-from alertd.store import Store, open_store
+
+if TYPE_CHECKING:
+    from alertd.store import Store
 
 WEEK = 7 * 86400
 LEAST_BACKFILL = 90000
@@ -124,6 +126,8 @@ def _told(file: HistoryFile, show: Callable[[int], None]) -> Iterator[SettledRoo
 
 async def from_store(loaded: Loaded, rules: Iterable[Rule], wanted: Wanted) -> Found | None:
     """The own history, only looked at; None if it has no rooms in the range."""
+    from alertd.store import open_store
+
     url = loaded.config.store.url.get_secret_value()
     if _is_missing(url):
         return None
@@ -246,6 +250,8 @@ async def from_twilio(loaded: Loaded, rules: Iterable[Rule], wanted: Wanted) -> 
 
 
 async def _collected(loaded: Loaded) -> Shelf:
+    from alertd.app import built
+
     shelf = Shelf()
     async with built(loaded, SystemClock()) as app:
         async with catching_up(app):

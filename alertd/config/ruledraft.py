@@ -84,6 +84,7 @@ class Draft:
             hold_for=table.for_,
             keep_firing_for=usually_quiet if quiet is None else quiet,
             no_traffic=table.no_traffic,
+            reopen=table.anomaly.reopen if table.anomaly else 0,
             labels=self.labels,
             annotations=self.annotations | default_texts(kind, self.match, self.annotations),
             source=f"{place.file}:{place.line}",
@@ -109,7 +110,7 @@ def _kind(table: RuleTable) -> AnyKind:
     for name, kind in _KINDS.items():
         found: Table | None = getattr(table, name)
         if found is not None:
-            return kind(**found.model_dump())
+            return kind(**found.model_dump(exclude={"reopen"}))
     return Count(at_least=1)
 
 

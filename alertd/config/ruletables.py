@@ -126,6 +126,11 @@ class AnomalyTable(Table):
     min_rooms: Count = Field(3, description="The least number of rooms with a match.")
     baseline: Window = Field(604800, description="Length of the past that says what is usual.")
     lag: Lag = Field(86400, description="How long ago that past ends, so that trouble does not count as usual.")
+    reopen: Duration = Field(
+        14400,
+        description="An alert that fires again within this long of its end is the same incident: told in its thread, "
+        "with the reason `reopened`.",
+    )
 
     @model_validator(mode="after")
     def _baseline_is_past(self) -> Self:

@@ -33,8 +33,9 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `elevated_at` is the last whole minute at which trouble is known to have gone on. `floor` is the moment of recovery:
     windows of this alert never reach back to it or before. `late` marks what was over before alertd learned of it; its
-    `starts_at` and `ends_at` are then the stretch in which the rule held. Both stay until it fires again. `fired` are
-    the stretches of minutes, first and last, in which it has fired before.
+    `starts_at` and `ends_at` are then the stretch in which the rule held. Both stay until it fires again. `told` says
+    that somebody was told that it fires, `reopened` that it does so again and belongs to what was told before. `fired`
+    are the stretches of minutes, first and last, in which it has fired before.
     """
 
     fingerprint: str
@@ -52,6 +53,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     explain: Explanation | None = None
     explained_at: int | None = None
     late: bool = False
+    told: bool = False
+    reopened: bool = False
     first_seen: int | None = None
     last_seen: int | None = None
     reason: str = ""
@@ -89,11 +92,13 @@ TRANSITIONS: Mapping[State, Mapping[Signal, State]] = {
 
 
 class Timing(NamedTuple):
-    """How patient an alert is, in seconds: `for`, `keep_firing_for`, and when silence alone may end it."""
+    """How patient an alert is, in seconds: `for`, `keep_firing_for`, when silence alone may end it, and how soon after
+    its end it is the same incident if it fires again."""
 
     hold_for: int = 0
     keep_firing_for: int = 0
     no_traffic: int = 21600
+    reopen: int = 0
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,6 +182,10 @@ def _moved(alert: Alert, finding: Finding, state: State, now: int, why: str) -> 
     elif state == "firing":
         active = alert.active_at if alert.state == "pending" else now
         changes |= {"active_at": active, "starts_at": now, "ends_at": None, "elevated_at": minute, "late": False}
+        over_for = _over_for(alert, finding.timing, now)
+        changes["told"] = changes["reopened"] = over_for is not None
+        if over_for is not None:
+            changes["reason"] = f"again, {format_duration(over_for)} after it was over: {why}"
         changes |= _fresh(finding)
     elif state == "resolved":
         changes |= {"ends_at": now, "active_at": None, "floor": max(alert.floor, alert.elevated_at or minute)}
@@ -184,6 +193,13 @@ def _moved(alert: Alert, finding: Finding, state: State, now: int, why: str) -> 
     else:
         changes |= {"active_at": None}
     return msgspec.structs.replace(alert, **changes)
+
+
+def _over_for(alert: Alert, timing: Timing, now: int) -> int | None:
+    """For how many seconds what was told seemed over, if it goes on now; None if what begins now is something else."""
+    if alert.ends_at is None or alert.late or not alert.told or now - alert.ends_at > timing.reopen:
+        return None
+    return (now - alert.ends_at) // MINUTE * MINUTE
 
 
 def fired(alert: Alert | None, minute: int) -> tuple[tuple[int, int], ...]:

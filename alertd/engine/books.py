@@ -369,24 +369,46 @@ class KnownStarts:
 
 
 class _Steps:
-    """A number that goes up and down at minutes, and its level at any of them."""
+    """A number that goes up and down at minutes, and its level at any of them.
+
+    Changes that lie ahead of what was asked for wait: among the others each would cost all sums behind it.
+    """
 
     def __init__(self) -> None:
         self._changes = Rows(2)  # each change, and the change times its minute
+        self._ahead: dict[int, int] = {}
+        self._asked = EVER
         self._base = 0  # the level behind what was forgotten
 
     def add(self, minute: int, change: int) -> None:
-        self._changes.add(minute, (change, change * minute))
+        if minute > self._asked:
+            self._ahead[minute] = self._ahead.get(minute, 0) + change
+        else:
+            self._changes.add(minute, (change, change * minute))
 
     def level(self, minute: int) -> int:
+        self._come_to(minute)
         change, _ = self._changes.between(EVER, minute)
         return self._base + change
 
     def total(self, first: int, last: int) -> int:
         """The levels of all minutes from the first to the last, added up: a change counts from its minute on."""
+        self._come_to(last)
         change, weighted = self._changes.between(first - 1, last)
         return (last - first + 1) * self.level(first - 1) + (last + 1) * change - weighted
 
     def forget(self, upto: int) -> None:
         self._base = self.level(upto)
         self._changes.forget(upto)
+
+    def _come_to(self, minute: int) -> None:
+        """Take in what lay ahead up to the minute; mostly that is the next one."""
+        if minute <= self._asked:
+            return
+        near = range(self._asked + 1, minute + 1)
+        due = near if len(near) < len(self._ahead) else sorted(at for at in self._ahead if at <= minute)
+        for at in due:
+            change = self._ahead.pop(at, 0)
+            if change:
+                self._changes.add(at, (change, change * at))
+        self._asked = minute

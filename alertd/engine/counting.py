@@ -47,7 +47,8 @@ class _Account:
 class _Reading:
     """A settled room as all rules see it: its participants' facts and label texts, and what conditions said of them.
 
-    `matched` are those whom a condition matches, `shown` is their evidence, both by place in the room.
+    `matched` are those whom a condition matches, `shown` is their evidence, both by place in the room; `parts` are
+    all of them by group, by the columns that make its key.
     """
 
     settled: SettledRoom
@@ -55,6 +56,15 @@ class _Reading:
     texts: list[Key]
     matched: dict[Asked, set[int]] = field(default_factory=dict)
     shown: dict[int, Evidence] = field(default_factory=dict)
+    parts: dict[tuple[int, ...], dict[Key, list[int]]] = field(default_factory=dict)
+
+    def split(self, population: Population) -> dict[Key, list[int]]:
+        """The participants whom the population looks at, by group; all that look at everybody split them alike."""
+        if population.among is not None:
+            return population.split(self.facts, self.texts)
+        if population.columns not in self.parts:
+            self.parts[population.columns] = population.split(self.facts, self.texts)
+        return self.parts[population.columns]
 
     def count(self, members: Sequence[int], asked: Iterable[Asked], *, people: bool) -> Count:
         """What these participants add to their group."""
@@ -334,7 +344,7 @@ class Windows:
             return
         for population in self._populations.values():
             try:
-                parts = population.split(reading.facts, reading.texts)
+                parts = reading.split(population)
             except Exception as error:  # noqa: BLE001 - nor must one poisoned rule
                 self._failed([rule.key for rule, _ in population.rules], settled, error)
                 continue

@@ -18,7 +18,7 @@ from alertd.engine.outcome import Event, Outcome, Policy, Snapshot
 from alertd.engine.populations import GroupWindow
 from alertd.engine.questions import Question, question
 from alertd.engine.rules import Rule
-from alertd.engine.samples import LATE, Peer, Scene, View, judge_past, sample_of
+from alertd.engine.samples import LATE, Peer, Scene, View, judge_past, sample_of, telling
 from alertd.engine.settle import OpenRoom
 from alertd.engine.windows import MINUTE
 
@@ -70,7 +70,8 @@ def decide(now: int, policy: Policy, windows: Windows, snapshot: Snapshot) -> Ou
     if now % MINUTE:
         tick.lively = _lively(tick)
     for rule in policy.rules:
-        _judge_rule(tick, rule)
+        if tick.lively is None or rule.key in tick.lively:
+            _judge_rule(tick, rule)
     _judge_orphans(tick)
     _judge_health(tick)
     _join_groups(tick)
@@ -154,6 +155,7 @@ def _judge(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> None:
         return
     scene = _scene(tick, rule, group, before)
     if idle and rule.kind.needs_match and not _conceivable(rule, scene):
+        group.hopeless_at = group.series.matches_counted
         _judge_past(tick, rule, group, before)
         return
     view = rule.kind.judge(scene)
@@ -173,7 +175,7 @@ def _nothing_new(tick: _Tick, rule: Rule, group: GroupWindow) -> bool:
     """Whether an alert that is not on stays so: nothing matches, or the minute's own tick has judged all of it."""
     if rule.kind.needs_match and not group.series.has_matches:
         return True
-    return tick.lively is not None and not group.fresh
+    return not group.fresh and (tick.lively is not None or group.is_hopeless)
 
 
 def _scene(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> Scene:
@@ -188,9 +190,10 @@ def _scene(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> Scene:
 
 def _judge_past(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> bool:
     """Tell what held unseen, if anything did: late rooms are judged as they would have been then."""
-    if not group.fresh:
+    fresh = telling(rule.kind, group.series, group.fresh)
+    if not fresh:
         return False
-    past = judge_past(rule.kind, _scene(tick, rule, group, before), group.fresh, rule.hold_for)
+    past = judge_past(rule.kind, _scene(tick, rule, group, before), fresh, rule.hold_for)
     if past is None:
         return False
     finding = _finding(tick, rule, group, before, past.worst)
@@ -204,7 +207,7 @@ def _finding(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert, view: V
     span = series.span(view.after, view.upto)
     sample = sample_of(rule.kind, scene, view, _settled_share(tick, account, view.after, view.upto))
     seen = Finding(
-        timing=Timing(rule.hold_for, rule.keep_firing_for, rule.no_traffic),
+        timing=Timing(rule.hold_for, rule.keep_firing_for, rule.no_traffic, rule.reopen),
         holds=view.holds,
         sample=sample,
         evidence=series.evidence(view.after, view.upto, SHOWN),
@@ -335,12 +338,22 @@ def _flush_groups(tick: _Tick) -> None:
             integrations = tick.policy.integrations.get(today.receiver, ())
             after, notifications = flush(today, place.route, tick.alerts, integrations, tick.now)
             tick.notifications += notifications
+            if notifications:
+                _note_told(tick, today)
         if after is None:
             del tick.groups[group.key]
             tick.gone.append(group.key)
         else:
             tick.groups[group.key] = after
             tick.touched.add(group.key)
+
+
+def _note_told(tick: _Tick, group: Group) -> None:
+    """Somebody is told of the group now."""
+    for member in group.members:
+        alert = tick.alerts.get(member)
+        if alert is not None and alert.state == "firing" and not alert.told:
+            tick.alerts[member] = tick.changed[member] = msgspec.structs.replace(alert, told=True)
 
 
 def _blind(tick: _Tick, rule: Rule, group: GroupWindow, account: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from hashlib import sha256
 from typing import Literal, NamedTuple
 
@@ -24,6 +25,7 @@ Reason = Literal[
     "some alerts resolved",
     "all alerts resolved",
     "repeat interval elapsed",
+    "reopened",
     "late",
     "test",
 ]
@@ -160,11 +162,12 @@ def flush(
     """What a due group sends, and the group afterwards (None when nothing in it is left to watch)."""
     members = [alerts[member] for member in group.members if member in alerts]
     firing = tuple(sorted(alert.fingerprint for alert in members if alert.state == "firing"))
+    again = {alert.fingerprint for alert in members if alert.state == "firing" and alert.reopened}
     over = [alert for alert in members if alert.state != "firing"]
     told, notifications = dict(group.told), []
     for integration in integrations:
         before = told.get(integration.name)
-        reason = needs(before, firing, over, integration.send_resolved, route.repeat_interval, now)
+        reason = needs(before, firing, over, integration.send_resolved, route.repeat_interval, now, again)
         if reason is None:
             continue
         told[integration.name] = Told(at=now, firing=firing)
@@ -178,18 +181,27 @@ def flush(
 
 
 def needs(
-    told: Told | None, firing: tuple[str, ...], over: Iterable[Alert], send_resolved: bool, repeat: int, now: int
+    told: Told | None,
+    firing: tuple[str, ...],
+    over: Iterable[Alert],
+    send_resolved: bool,
+    repeat: int,
+    now: int,
+    again: AbstractSet[str] = frozenset(),
 ) -> Reason | None:
     """Why this integration is to be told now, or None; the order is that of Alertmanager's notify/dedup_stage.go.
 
     `over` are the group's alerts that fire no more; one that was resolved may be pending again. Other than there,
-    nobody hears of the recovery of an alert that they were never told of.
+    nobody hears of the recovery of an alert that they were never told of. `again` are those that go on with an incident
+    that seemed over: where nothing else is new they are `reopened`.
     """
     late = any(alert.late for alert in over)
+    known = () if told is None else told.firing
+    new = set(firing).difference(known)
+    if new:
+        return "reopened" if new <= again else ("new alerts added" if known else "first notification")
     if told is None:
-        return "first notification" if firing else ("late" if late else None)
-    if not set(firing) <= set(told.firing):
-        return "new alerts added" if told.firing else "first notification"
+        return "late" if late else None
     if not firing and told.firing:
         return "all alerts resolved"
     if late:

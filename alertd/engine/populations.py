@@ -31,13 +31,21 @@ def to_keep(rule: Rule) -> int:
 class GroupWindow:
     """One group as one rule has it: its labels, its alert's fingerprint, its minutes.
 
-    `fresh` are the minutes in which rooms were counted since `Windows.begin`: what a tick learned anew.
+    `fresh` are the minutes in which rooms were counted since `Windows.begin`: what a tick learned anew. `hopeless_at`
+    remembers how many matches had been counted when they were too few for the rule to hold anywhere: as long as none
+    are added they stay too few.
     """
 
     labels: dict[str, str]
     fingerprint: str
     series: Series = field(default_factory=Series)
     fresh: set[int] = field(default_factory=set)
+    hopeless_at: int | None = None
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether it is known that too little matches for the rule to hold."""
+        return self.hopeless_at == self.series.matches_counted
 
 
 @dataclass(slots=True, eq=False)

@@ -24,6 +24,7 @@ class Rule:
     hold_for: int = 0
     keep_firing_for: int = 900
     no_traffic: int = 21600
+    reopen: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, Annotation] = field(default_factory=dict)
     max_groups: int = 1000

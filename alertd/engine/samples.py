@@ -132,6 +132,10 @@ class Kind(Protocol):
     def needs_match(self) -> bool:
         """Whether nothing can hold where nothing matches."""
 
+    @property
+    def needs_many(self) -> bool:
+        """Whether rooms without a match can make it hold, because they make too small a sample large enough."""
+
     def judge(self, scene: Scene) -> View:
         """Whether it holds at the scene's minute in any of its windows and positions; the worst of them."""
 
@@ -202,6 +206,13 @@ def latest_elevated(scene: Scene, length: int, is_elevated: Callable[[int], bool
 def worst(views: Iterable[View]) -> View:
     """The view that holds with the most excess; the latest of equals."""
     return max(views, key=lambda view: (view.holds, view.excess, -view.offset))
+
+
+def telling(kind: Kind, series: Series, fresh: Iterable[int]) -> list[int]:
+    """Those of the minutes `fresh` whose rooms can have made the rule hold: for most kinds not if nothing matches."""
+    if kind.needs_many or not kind.needs_match:
+        return list(fresh)
+    return [minute for minute in fresh if series.matches_between(minute - 1, minute)]
 
 
 def judge_past(kind: Kind, scene: Scene, fresh: Iterable[int], hold_for: int) -> Past | None:

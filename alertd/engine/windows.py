@@ -227,14 +227,16 @@ class Matches:
 class Series:
     """One group as a rule sees it: all its rooms (`totals`, shared with other rules), and what matches in them.
 
-    `book` is what the rule's kind keeps beside (alertd.engine.books), None for most.
+    `book` is what the rule's kind keeps beside (alertd.engine.books), None for most. `matches_counted` tells how often
+    matches were counted, in or out: as long as it stays the same none came.
     """
 
-    __slots__ = ("_matches", "book", "totals")
+    __slots__ = ("_matches", "book", "matches_counted", "totals")
 
     def __init__(self, totals: Totals | None = None, book: object = None) -> None:
         self.totals = Totals() if totals is None else totals
         self.book = book
+        self.matches_counted = 0
         self._matches = _NO_MATCHES
 
     def __getstate__(self) -> tuple[Totals, object, Matches | None]:
@@ -243,11 +245,13 @@ class Series:
     def __setstate__(self, state: tuple[Totals, object, Matches | None]) -> None:
         self.totals, self.book, matches = state
         self._matches = _NO_MATCHES if matches is None else matches
+        self.matches_counted = 0
 
     def match(self, minute: int, match: Match, sign: int = 1) -> None:
         """Count what matches of a room that the totals count; with `sign` -1 take it out again."""
         if self._matches is _NO_MATCHES:
             self._matches = Matches()
+        self.matches_counted += 1
         self._matches.fold(minute, match, sign)
 
     def between(self, after: int, upto: int) -> Sums:
@@ -269,6 +273,10 @@ class Series:
     def identities(self, after: int, upto: int) -> tuple[int, int]:
         """Distinct identities that match, and of all (if they are counted), in `after` < minute ≤ `upto`."""
         return self._matches.identities(after, upto), self.totals.identities(after, upto)
+
+    def matches_between(self, after: int, upto: int) -> bool:
+        """Whether anything matches in `after` < minute ≤ `upto`."""
+        return bool(self._matches.minutes(after, upto))
 
     def evidence(self, after: int, upto: int, most: int) -> tuple[Evidence, ...]:
         """The latest matches in `after` < minute ≤ `upto`, at most so many, the most recent first."""

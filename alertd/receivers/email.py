@@ -6,9 +6,7 @@ header is one line: values lose their line ends before, and Python's email polic
 
 from __future__ import annotations
 
-import asyncio
 import re
-import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.headerregistry import HeaderRegistry, MessageIDHeader
@@ -63,6 +61,8 @@ def _list_id(written: str) -> str:
 
 
 def _readable(path: Path) -> Path:
+    import ssl
+
     try:
         ssl.create_default_context(cafile=str(path))
     except (OSError, ssl.SSLError) as error:
@@ -148,18 +148,22 @@ class EmailReceiver:
         Permanent for what SMTP calls permanent (5yz, RFC 5321 4.2.1) once the connection stands; tried again for 4yz,
         time-outs, broken connections, and a server that does not offer the STARTTLS that was asked for.
         """
+        from asyncio import timeout
+
         import aiosmtplib
 
         texts = self._overrides.texts(message_variables(notification, self._external_url))
         mail = message(notification, self._settings, self._external_url, now, texts.given)
         try:
-            async with asyncio.timeout(self._settings.timeout):
+            async with timeout(self._settings.timeout):
                 refused, answer = await self._hand_over(mail)
         except (OSError, aiosmtplib.SMTPException) as error:
             raise self._failed(error) from None
         return texts.answer(wording.line(f"{answer}{_refusals(refused)}", 300))
 
     async def _hand_over(self, mail: EmailMessage) -> tuple[dict[str, SMTPResponse], str]:
+        from ssl import create_default_context
+
         import aiosmtplib
 
         settings = self._settings
@@ -174,7 +178,7 @@ class EmailReceiver:
             timeout=settings.timeout,
             use_tls=settings.tls,
             start_tls=settings.insists_on_starttls,
-            tls_context=ssl.create_default_context(cafile=settings.ca_file) if tls else None,
+            tls_context=create_default_context(cafile=settings.ca_file) if tls else None,
             username=settings.username,
             password=settings.password.get_secret_value() if settings.password else None,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC
@@ -61,13 +60,15 @@ def _judge(host: str, status: int, said: str, wait: float | None) -> None:
 
 async def _said(response: aiohttp.ClientResponse) -> str:
     """The start of the body in one line; the status stands, even where the body then fails to come."""
+    from asyncio import IncompleteReadError
+
     import aiohttp
 
     raw = b""
     with suppress(TimeoutError, aiohttp.ClientError):
         try:
             raw = await response.content.readexactly(ANSWER_LIMIT)
-        except asyncio.IncompleteReadError as short:
+        except IncompleteReadError as short:
             raw = short.partial
     return line(raw.decode("utf-8", "replace"), 200)
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-import structlog
 from pydantic import AfterValidator, Field, SecretStr
 
 from alertd.receivers.wording import line
@@ -14,9 +13,9 @@ from alertd.settings import Duration, Secret, Table
 from alertd.templating import MESSAGE_LIMIT, MESSAGE_VARIABLES, Render, compile_text
 
 if TYPE_CHECKING:
-    from alertd.engine.groups import Notification
+    from structlog.typing import FilteringBoundLogger
 
-log = structlog.get_logger()
+    from alertd.engine.groups import Notification
 
 
 class Receiver(Protocol):
@@ -97,9 +96,17 @@ class Overrides:
                 given[name] = render(variables)
             except ValueError as error:
                 said = line(str(error), 200)
-                log.warning("template_failed", receiver=self._kind, template=name, error=said)
+                _log().warning("template_failed", receiver=self._kind, template=name, error=said)
                 mistakes.append(f"the template {name} failed ({said}), the built-in text was sent")
         return Texts(given, tuple(mistakes))
+
+
+def _log() -> FilteringBoundLogger:
+    """The log; `alertd check` reads settings and never logs, and structlog takes longer to load than all the rest."""
+    import structlog
+
+    logger: FilteringBoundLogger = structlog.get_logger()
+    return logger
 
 
 def _compiled(source: str, name: str, escape: Callable[[str], str] | bool | None) -> Render:

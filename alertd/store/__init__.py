@@ -157,6 +157,11 @@ class Store:
             await self._database.write(turns.close_until, upto)
         return await self._database.read(rooms.changes, after, upto)
 
+    async def coming(self, after: int, upto: int, most: int) -> tuple[list[Change], int]:
+        """The first of the changes in `after` < instant ≤ `upto`, some `most` of them in whole instants, and the
+        instant up to which they are all there are. The interval must have been closed."""
+        return await self._database.read(rooms.coming, after, upto, most)
+
     async def visible(self, at: int, ended_after: int, ended_upto: int = 2**62) -> AsyncIterator[list[SettledRoom]]:
         """All rooms with `ended_after` < `ended` ≤ `ended_upto` as they were known at `at`, by `ended`, in batches of
         at most 200."""

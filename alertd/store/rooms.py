@@ -185,6 +185,20 @@ async def changes(connection: AsyncConnection, after: int, upto: int) -> list[Ch
     return sorted(found, key=lambda change: (change.at, change.room.account, change.room.room.room_sid, change.sign))
 
 
+async def coming(connection: AsyncConnection, after: int, upto: int, most: int) -> tuple[list[Change], int]:
+    """The first changes in `after` < instant ≤ `upto`, and the instant up to which they are all there are.
+
+    No more than twice `most`, unless those of one instant are: it is given whole.
+    """
+    until = upto
+    for instant in (rooms.c.known_at, rooms.c.replaced_at):
+        following = select(instant).where(instant > after, instant <= until).order_by(instant).offset(most).limit(1)
+        beyond = (await connection.execute(following)).scalar()
+        if beyond is not None:
+            until = max(beyond - 1, after + 1)
+    return await changes(connection, after, until), until
+
+
 async def _rows(connection: AsyncConnection, query: Select[*tuple[object, ...]]) -> Sequence[Row[*tuple[object, ...]]]:
     return (await connection.execute(query.join_from(rooms, accounts).where(EVER_VISIBLE))).all()
 

@@ -228,3 +228,39 @@ def test_the_fingerprint_is_of_the_labels_whatever_their_order_and_empty_ones_do
 def test_an_alert_survives_being_written_down():
     before = over(alert(), (NOW - 7200, NOW - 3600), finding(evidence=shown(NOW - 7000)), NOW, "held unseen")
     assert msgspec.json.decode(msgspec.json.encode(before), type=Alert) == before
+
+
+# the same incident again
+
+REOPENING = Timing(reopen=4 * 3600)
+
+
+def ended(ago: int, **parts) -> Alert:
+    return alert("resolved", **({"starts_at": NOW - ago - 3600, "ends_at": NOW - ago, "told": True} | parts))
+
+
+def test_what_fires_again_soon_after_its_end_is_the_same_incident_and_says_for_how_long_it_seemed_over():
+    again = advance(ended(2100), finding(True, timing=REOPENING), NOW)
+    assert (again.state, again.reopened, again.told) == ("firing", True, True)
+    assert again.reason == "again, 35m after it was over: too many"
+
+
+@pytest.mark.parametrize(
+    ("before", "timing"),
+    [
+        (ended(4 * 3600 + 1), REOPENING),  # too long ago
+        (ended(60, told=False), REOPENING),  # nobody ever heard of it
+        (ended(60, late=True), REOPENING),  # it was over before it was told
+        (ended(60), Timing()),  # its rule does not ask for it
+        (alert(), REOPENING),
+    ],
+)
+def test_anything_else_that_fires_is_news(before, timing):
+    again = advance(before, finding(True, timing=timing), NOW)
+    assert (again.state, again.reopened, again.told, again.reason) == ("firing", False, False, "too many")
+
+
+def test_what_was_pending_in_between_is_still_the_same_incident():
+    waiting = advance(ended(60), finding(True, timing=Timing(hold_for=300, reopen=3600)), NOW)
+    again = advance(waiting, finding(True, timing=Timing(hold_for=300, reopen=3600)), NOW + 300)
+    assert (waiting.state, again.state, again.reopened) == ("pending", "firing", True)

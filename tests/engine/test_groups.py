@@ -88,13 +88,30 @@ REASONS = [
 ]
 
 
+AGAIN = [
+    # last told of, firing, which of them again, reason
+    (None, ("a",), {"a"}, "reopened"),
+    (None, ("a", "b"), {"a"}, "first notification"),
+    (told_of(), ("a",), {"a"}, "reopened"),
+    (told_of("b"), ("a", "b"), {"a"}, "reopened"),
+    (told_of("b"), ("a", "b", "c"), {"a"}, "new alerts added"),
+    (told_of("a"), ("a",), {"a"}, None),
+    (told_of("a", ago=4 * HOUR), ("a",), {"a"}, "repeat interval elapsed"),
+]
+
+
+@pytest.mark.parametrize(("told", "firing", "again", "reason"), AGAIN, ids=str)
+def test_what_goes_on_after_it_seemed_over_is_no_news_of_its_own(told, firing, again, reason):
+    assert needs(told, firing, [], True, 4 * HOUR, NOW, again) == reason
+
+
 @pytest.mark.parametrize(("told", "firing", "over", "wants", "reason"), REASONS, ids=str)
 def test_an_integration_is_told_for_a_reason_or_not_at_all(told, firing, over, wants, reason):
     assert needs(told, firing, over, wants, 4 * HOUR, NOW) == reason
 
 
 def test_every_reason_is_reached_but_that_of_a_drill():
-    assert {reason for *_, reason in REASONS} - {None} == set(get_args(Reason)) - {"test"}
+    assert {reason for *_, reason in REASONS + AGAIN} - {None} == set(get_args(Reason)) - {"test"}
 
 
 # when a group is looked at

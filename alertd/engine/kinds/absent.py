@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import msgspec
 
 from alertd.engine.books import KnownStarts
 from alertd.engine.durations import format_duration
-from alertd.engine.samples import LATE, Of, Sample, Scene, View, number_of, percent, worst
+from alertd.engine.samples import LATE, Of, Sample, Scene, View, number_of, percent
 from alertd.engine.statistics import negbin_at_most
 from alertd.engine.windows import MINUTE
 
@@ -18,6 +18,16 @@ RARE = 10**-4.5
 """The chance below which so few rooms are too few to be one of the usual weeks."""
 SPREAD = 0.3
 """By how much the same hour of two weeks differs: the coefficient of variation."""
+
+
+class _Look(NamedTuple):
+    """A window of so many seconds: the rooms known in it, as many as usual, the limit, and whether they are too few."""
+
+    window: int
+    known: int
+    usual: float
+    limit: float
+    holds: bool
 
 
 class Absent(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +45,7 @@ class Absent(msgspec.Struct, frozen=True, kw_only=True):
     of: ClassVar[Of] = "rooms"
     holds_below: ClassVar[bool] = True
     needs_match: ClassVar[bool] = False
+    needs_many: ClassVar[bool] = False
 
     @property
     def reach(self) -> int:
@@ -57,7 +68,11 @@ class Absent(msgspec.Struct, frozen=True, kw_only=True):
         """Whether too few started, judged in whole windows: what a floor leaves out would be taken for missing."""
         if self.below_usual is None:
             return self._few(scene)
-        return worst(self._fewer_than_usual(scene, window) for window in self.windows)
+        book = scene.series.book
+        if not isinstance(book, KnownStarts):
+            book = KnownStarts([window // MINUTE for window in self.windows], 0)
+        looks = [self._look(book, scene.minute, window) for window in self.windows]
+        return self._fewer_than_usual(scene, max(looks, key=lambda look: (look.holds, look.limit - look.known)))
 
     def judge_then(self, scene: Scene) -> View | None:  # noqa: ARG002 - as all kinds
         """Nothing: rooms that were missing and came late are no news."""
@@ -98,18 +113,18 @@ class Absent(msgspec.Struct, frozen=True, kw_only=True):
         few = sums.rooms
         return View(0, self.over, after, scene.minute, sums, few, few, few < limit, few, limit, -few)
 
-    def _fewer_than_usual(self, scene: Scene, window: int) -> View:
+    def _look(self, book: KnownStarts, minute: int, window: int) -> _Look:
         """Rooms as known, against the mean of the windows around the same time a week ago, as known then."""
-        length, minute = window // MINUTE, scene.minute
-        after = minute - length
-        sums = scene.series.between(after, minute)
-        book = scene.series.book
-        known = book.known(length, minute) if isinstance(book, KnownStarts) else 0
-        usual = book.mean(length, minute - WEEK, LATE) if isinstance(book, KnownStarts) else 0.0
+        length = window // MINUTE
+        known, usual = book.known(length, minute), book.mean(length, minute - WEEK, LATE)
         limit = (self.below_usual or 0.0) * usual
-        holds = known < limit and negbin_at_most(known, limit, SPREAD) < RARE
-        excess = limit - known
-        return View(0, window, after, minute, sums, known, known, holds, known, limit, excess, baseline=usual)
+        return _Look(window, known, usual, limit, known < limit and negbin_at_most(known, limit, SPREAD) < RARE)
+
+    def _fewer_than_usual(self, scene: Scene, look: _Look) -> View:
+        window, known, usual, limit, holds = look
+        after, upto = scene.minute - window // MINUTE, scene.minute
+        sums, excess = scene.series.between(after, upto), limit - known
+        return View(0, window, after, upto, sums, known, known, holds, known, limit, excess, baseline=usual)
 
 
 def _rooms(number: int) -> str:

@@ -54,6 +54,7 @@ class Anomaly(msgspec.Struct, frozen=True, kw_only=True):
     of: ClassVar[Of] = "rooms"
     holds_below: ClassVar[bool] = False
     needs_match: ClassVar[bool] = True
+    needs_many: ClassVar[bool] = False
 
     @property
     def reach(self) -> int:

@@ -31,6 +31,7 @@ class BurnRate(msgspec.Struct, frozen=True, kw_only=True):
     of: ClassVar[Of] = "participants"
     holds_below: ClassVar[bool] = False
     needs_match: ClassVar[bool] = True
+    needs_many: ClassVar[bool] = False
 
     @property
     def reach(self) -> int:

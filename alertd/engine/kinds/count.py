@@ -29,6 +29,7 @@ class Count(OneWindow, msgspec.Struct, frozen=True, kw_only=True):
     of: Of = "participants"
     holds_below = False
     needs_match = True
+    needs_many = False
 
     def judge(self, scene: Scene) -> View:
         """Whether the number is reached in any position."""

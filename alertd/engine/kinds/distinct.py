@@ -26,6 +26,7 @@ class Distinct(OneWindow, msgspec.Struct, frozen=True, kw_only=True):
     over: int = 3600
     of: ClassVar[Of] = "participants"
     needs_match: ClassVar[bool] = True
+    needs_many: ClassVar[bool] = False
 
     @property
     def holds_below(self) -> bool:

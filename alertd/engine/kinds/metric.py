@@ -34,6 +34,7 @@ class Metric(OneWindow, msgspec.Struct, frozen=True, kw_only=True):
     min: int = 50
     of: ClassVar[Of] = "participants"
     needs_match: ClassVar[bool] = True
+    needs_many: ClassVar[bool] = False
 
     @property
     def holds_below(self) -> bool:

@@ -33,6 +33,7 @@ class NewValue(msgspec.Struct, frozen=True, kw_only=True):
     of: ClassVar[Of] = "rooms"
     holds_below: ClassVar[bool] = False
     needs_match: ClassVar[bool] = True
+    needs_many: ClassVar[bool] = False
 
     @property
     def reach(self) -> int:
@@ -60,9 +61,8 @@ class NewValue(msgspec.Struct, frozen=True, kw_only=True):
 
     def judge(self, scene: Scene) -> View:
         """Whether a value became new in this hour or the one before, and not before the hour of recovery."""
-        now = scene.minute // HOUR
-        found = [one for one in self._appeared(scene, now) if one[0] > max(now - HOLDS, scene.floor // HOUR - 1)]
-        learning = bool(found) and self._learning(scene, now)
+        found = self._became_new(scene)
+        learning = bool(found) and self._learning(scene, scene.minute // HOUR)
         after = max(scene.minute - self.minutes, scene.floor)
         sums = scene.series.between(after, scene.minute)
         rooms = max((rooms for _, _, rooms in found), default=0)
@@ -83,9 +83,9 @@ class NewValue(msgspec.Struct, frozen=True, kw_only=True):
             new=names,
         )
 
-    def judge_then(self, scene: Scene) -> View:
-        """Whether a value was new then."""
-        return self.judge(scene)
+    def judge_then(self, scene: Scene) -> View | None:
+        """Whether a value was new then; None where none was: more than a day is looked at for each late room."""
+        return self.judge(scene) if self._became_new(scene) else None
 
     def elevated(self, scene: Scene) -> int | None:
         """While it holds."""
@@ -111,9 +111,13 @@ class NewValue(msgspec.Struct, frozen=True, kw_only=True):
         rooms = f"in up to {sample.matched} room{'s' if sample.matched != 1 else ''}"
         return f"new values of {self.field}: {names} ({rooms}), not seen in the {format_duration(self.seen_in)} before"
 
-    def _appeared(self, scene: Scene, now: int) -> list[tuple[int, str, int]]:
-        book = scene.series.book
-        return list(book.appeared(now, self.min_rooms)) if isinstance(book, Sightings) else []
+    def _became_new(self, scene: Scene) -> list[tuple[int, str, int]]:
+        """The values that are new: the hour in which each became so, the value, and its rooms."""
+        book, now = scene.series.book, scene.minute // HOUR
+        if not isinstance(book, Sightings):
+            return []
+        since = max(now - HOLDS, scene.floor // HOUR - 1)
+        return [one for one in book.appeared(now, self.min_rooms) if one[0] > since]
 
     def _learning(self, scene: Scene, now: int) -> bool:
         """Whether too little of the past is known to any group of the rule."""

@@ -37,14 +37,15 @@ class Rate(OneWindow, msgspec.Struct, frozen=True, kw_only=True):
     confidence: float | None = 0.99
     holds_below = False
     needs_match = True
+    needs_many = True
 
     def judge(self, scene: Scene) -> View:
         """Whether the share is above the limit in any position."""
         return worst(self._view(scene, offset, self.over) for offset in offsets(self, scene, self.over))
 
-    def judge_then(self, scene: Scene) -> View:
-        """Whether the share was above the limit in the window that ended then."""
-        return self._view(scene, 0, self.over)
+    def judge_then(self, scene: Scene) -> View | None:
+        """Whether the share was above the limit in the window that ended then; None where too few rooms match."""
+        return self._view(scene, 0, self.over) if self.conceivable(scene, *span(scene, 0, self.over)) else None
 
     def elevated(self, scene: Scene) -> int | None:
         """While 2 rooms match in half an hour (or a shorter window) and the plain share is above 3/4 of the limit."""

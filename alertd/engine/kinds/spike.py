@@ -34,6 +34,7 @@ class Spike(msgspec.Struct, frozen=True, kw_only=True):
     of: Of = "participants"
     holds_below = False
     needs_match = True
+    needs_many = False
 
     @property
     def reach(self) -> int:

@@ -346,6 +346,20 @@ def test_one_outage_is_one_alert_that_ends_when_an_hour_has_been_quiet(story, ca
     assert 60 + PATIENCE < end < 60 + 60 + PATIENCE + 5
 
 
+def test_an_outage_that_comes_back_within_hours_is_the_same_incident(story, call) -> None:
+    rule = Rule(alert="Unusual", kind=SHORT, match=FAILED, reopen=4 * 3600)
+    bad = (*range(30, 60), *range(200, 230))
+    rooms = [
+        call(minute, failed=int(minute % 50 == 7 or (minute in bad and minute % 2)), fine=2, number=minute + 721)
+        for minute in range(-720, 330)
+    ]
+    told = story(rule, rooms=rooms, minutes=330)
+    reasons = [reason for _, reason, _, _ in told.sent]
+    assert reasons == ["first notification", "all alerts resolved", "reopened", "all alerts resolved"]
+    assert told.history[2].reason.startswith("again, ")
+    assert " after it was over: " in told.history[2].reason
+
+
 def test_the_order_of_arrival_changes_nothing(story, call) -> None:
     rule, rooms = Rule(alert="Unusual", kind=SHORT, match=FAILED), troubled_day(call)
     told = story(rule, rooms=rooms, minutes=150)
