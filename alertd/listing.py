@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -72,6 +72,7 @@ class Listing:
         self._backfill = max(backfill, look_back)
         self._usual = usual
         self._failed: dict[Stretch, int] = {}
+        self._going: dict[str, int] = {}
 
     async def load(self) -> None:
         """What the store knows, whoever listed it."""
@@ -160,12 +161,13 @@ class Listing:
         """List and settle a stretch of starts; it counts as seen when all its rooms are stored, or noted to be."""
         rooms = 0
         listed: set[str] = set()
+        going: dict[str, int] = {}
         before = None if stretch.before is None else _moment(stretch.before)
         due = self._settler.server_now()
         async for page in self._source.list_rooms(created_after=_moment(stretch.after - 1), created_before=before):
             rooms += len(page)
             listed.update(room.room_sid for room in page if room.room_sid in intake.waiting)
-            await intake.take(page)
+            going |= await intake.take(page)
         unlisted = [
             room
             for room in intake.waiting.values()
@@ -173,6 +175,7 @@ class Listing:
         ]
         await self.look_again(intake, unlisted)
         await intake.emptied()
+        await self._note_going(stretch, going, now)
         seen_at = min(now, self._settler.common_now())  # a clock that jumped has shown in the answers
         seen = Seen(
             started_from=stretch.after, started_until=min(stretch.before or now, seen_at), seen_at=seen_at, rooms=rooms
@@ -181,6 +184,14 @@ class Listing:
             self.coverage = covered(self.coverage, seen, now - HORIZON)
             await self._store.cover(self.account, self.coverage)
             self._note()
+
+    async def _note_going(self, stretch: Stretch, going: Mapping[str, int], now: int) -> None:
+        """Keep those rooms of the stretch that go on, if that is new."""
+        fresh = {sid: started for sid, started in going.items() if sid not in self._going}
+        if fresh:
+            await self._store.note_going(self.account, fresh, now)
+        others = {sid: started for sid, started in self._going.items() if not _within(stretch, started)}
+        self._going = {**others, **going}
 
     async def look_again(self, intake: Intake, rooms: Sequence[OpenRoom]) -> None:
         """Rooms that are open but listed no more, or too rarely, are read by themselves."""
@@ -221,7 +232,11 @@ class Listing:
 
 
 def _was_to_be_listed(room: OpenRoom, stretch: Stretch) -> bool:
-    return room.started is not None and stretch.after <= room.started < (stretch.before or room.started + 1)
+    return room.started is not None and _within(stretch, room.started)
+
+
+def _within(stretch: Stretch, started: int) -> bool:
+    return stretch.after <= started < (stretch.before or started + 1)
 
 
 def _again(known: OpenRoom, now: int, why: str) -> OpenRoom:

@@ -10,6 +10,7 @@ from alertd.config import Config, Loaded
 from alertd.engine.groups import Integration
 from alertd.engine.outcome import BLIND_AFTER, Policy
 from alertd.engine.routes import Tree
+from alertd.engine.windows import MINUTE
 from alertd.receivers import Receiver, ReceiverSettings, build
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def policy_of(loaded: Loaded) -> Policy:
         integrations=_integrations(config),
         accounts=tuple(account.name for account in config.accounts),
         blind_after=max(BLIND_AFTER, 3 * config.collect.every),
+        listed_after=-(-config.collect.every // MINUTE) + 1,
     )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import zlib
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Iterable, Iterator
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 import msgspec
@@ -38,11 +39,51 @@ class _Version(NamedTuple):
     replaced_at: int
     packed: bytes
     tight: bool
+    started: int
 
     def unpacked(self, replaced_at: int | None = None) -> SettledRoom:
         """The room as it stood then: a later replacement is not told to those who look at an earlier instant."""
         room = _rooms.decode(zlib.decompress(self.packed) if self.tight else self.packed)
         return room if replaced_at is None else msgspec.structs.replace(room, replaced_at=replaced_at)
+
+
+class _Going:
+    """Which rooms had started at an instant and were not settled: a history shows them as looks each minute would."""
+
+    def __init__(self, versions: Iterable[_Version]) -> None:
+        first: dict[tuple[str, str], _Version] = {}
+        for version in versions:
+            known = first.setdefault(version[:2], version)
+            if version.known_at < known.known_at:
+                first[version[:2]] = version
+        self._rooms = sorted(first.values(), key=lambda version: version.started)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._moment, self._place = -FOREVER, 0
+        self._ends: list[tuple[int, str, int]] = []  # a heap: when each settles, its account, its minute
+        self._minutes: dict[str, dict[int, int]] = {}
+
+    def at(self, moment: int) -> dict[str, dict[int, int]]:
+        """How many, by account and the minute of their start; asked for in the order of time this costs little."""
+        if moment < self._moment:
+            self._begin()
+        self._moment = moment
+        while self._place < len(self._rooms) and self._rooms[self._place].started <= moment:
+            room = self._rooms[self._place]
+            heappush(self._ends, (room.known_at, room.account, room.started // MINUTE))
+            self._change(room.account, room.started // MINUTE, 1)
+            self._place += 1
+        while self._ends and self._ends[0][0] <= moment:
+            _, account, minute = heappop(self._ends)
+            self._change(account, minute, -1)
+        return {account: dict(minutes) for account, minutes in self._minutes.items()}
+
+    def _change(self, account: str, minute: int, by: int) -> None:
+        minutes = self._minutes.setdefault(account, {})
+        minutes[minute] = minutes.get(minute, 0) + by
+        if not minutes[minute]:
+            del minutes[minute]
 
 
 class _Turn(NamedTuple):
@@ -77,6 +118,7 @@ class Replay:
         self.first = self._instants[0] if self._instants else None
         self.last = self._instants[-1] if self._instants else None
         self._sights = tuple(self._always_seen() if sights is None else sights)
+        self._going = _Going(self._versions)
         self.restart((self.first or 1) - 1 if begin is None else begin)
 
     def restart(self, begin: int) -> None:
@@ -98,7 +140,7 @@ class Replay:
     async def snapshot(self, at: int) -> Snapshot:
         """What stands, with what had gone wrong by `at`."""
         known = tuple(trouble for trouble in self._troubles.values() if trouble.since <= at)
-        return msgspec.structs.replace(self._snapshot, troubles=known)
+        return msgspec.structs.replace(self._snapshot, troubles=known, going=self._going.at(at), taken_at=at)
 
     async def next_change(self, after: int) -> int | None:
         """The first instant later than `after` at which `changes` has something."""
@@ -195,10 +237,12 @@ def _versions(rooms: Iterable[SettledRoom]) -> Iterator[_Version]:
 
 
 def _packed(room: SettledRoom, *, tight: bool) -> _Version:
-    packed = msgspec.msgpack.encode(room if room.replaced_at is None else msgspec.structs.replace(room, replaced_at=None))
+    packed = msgspec.msgpack.encode(
+        room if room.replaced_at is None else msgspec.structs.replace(room, replaced_at=None)
+    )
     replaced_at = FOREVER if room.replaced_at is None else room.replaced_at
     kept = zlib.compress(packed, level=1) if tight else packed
-    return _Version(room.account, room.room.room_sid, room.ended, room.known_at, replaced_at, kept, tight)
+    return _Version(room.account, room.room.room_sid, room.ended, room.known_at, replaced_at, kept, tight, room.started)
 
 
 def _turns(versions: Iterable[_Version]) -> Iterator[_Turn]:

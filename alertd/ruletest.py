@@ -17,7 +17,7 @@ from alertd.engine.durations import format_duration
 from alertd.engine.fields import Field
 from alertd.engine.groups import Notification
 from alertd.engine.kinds import Absent
-from alertd.engine.outcome import Outcome, Policy, Sight, Snapshot
+from alertd.engine.outcome import LISTED_AFTER, Outcome, Policy, Sight, Snapshot
 from alertd.engine.populations import GroupWindow
 from alertd.engine.records import SettledRoom
 from alertd.engine.routes import Tree
@@ -198,6 +198,9 @@ def _looks(
         for group in fitting[:MOST_TOLD]:
             floor = floors.get(group.fingerprint, 0) // MINUTE
             scene = Scene(group.series, moment // MINUTE, floor, lambda: peers)
+            if isinstance(rule.kind, Absent):
+                going = played.at[moment].going.get(group.labels["account"], {})
+                scene = scene._replace(listed=moment // MINUTE - LISTED_AFTER, waiting=going)
             told[group.fingerprint] = f"{_named(rule.alert, group.labels)}: {_look(rule, group, scene)}"
     yield from told.values()
 

@@ -186,11 +186,13 @@ class Intake:
     _to_read: asyncio.Queue[tuple[Room, Final]] = field(default_factory=lambda: asyncio.Queue(BATCH))
     _to_store: asyncio.Queue[Settling | OpenRoom] = field(default_factory=lambda: asyncio.Queue(2 * BATCH))
 
-    async def take(self, rooms: Iterable[Room], *, renewed: bool = False) -> None:
-        """Sort rooms into those that go on, those still open and those final and new; hand on the latter.
+    async def take(self, rooms: Iterable[Room], *, renewed: bool = False) -> dict[str, int]:
+        """Sort rooms into those that go on, those still open and those final and new; hand on the latter two.
 
-        When an open room is looked at again is worth writing only if it was read by itself (`renewed`).
+        Returns those that go on, by sid with the second of their start. When an open room is looked at again is worth
+        writing only if it was read by itself (`renewed`).
         """
+        going: dict[str, int] = {}
         now, account = self.settler.server_now(), self.settler.account
         final: dict[str, tuple[Room, Final]] = {}
         for room in rooms:
@@ -202,7 +204,10 @@ class Intake:
             if isinstance(verdict, Final):
                 if known is None or known.why != UNREAD or known.look_again_at <= now:
                     final[room.room_sid] = (room, verdict)
-            elif verdict.ended is not None:
+            elif verdict.ended is None:
+                started = epoch(room.create_time)
+                going |= {} if started is None else {room.room_sid: started}
+            else:
                 await self._note(_as_open(account, room, verdict, self.settler.now()), renewed=renewed)
         wanted = await self.settler.worth_reading(final)
         idle = (final.keys() & self.waiting.keys()) - wanted.keys()
@@ -214,6 +219,7 @@ class Intake:
                 self._under_way += 1
                 self.look.corrected += is_change
                 await self._to_read.put(final[sid])
+        return going
 
     async def _note(self, room: OpenRoom, *, renewed: bool) -> None:
         known = self.waiting.get(room.room_sid)

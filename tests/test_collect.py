@@ -96,9 +96,11 @@ async def test_a_room_in_progress_is_left_alone_until_it_ends(collector, twilio,
     sid = twilio.add(1, ended=None, room_status="in-progress", processing_state="in-progress", create_time=start)
     look = await collector.look()
     assert (look.settled, look.waiting) == (0, 0)
+    assert (await store.snapshot(0)).going == {"production": {int(start.timestamp()) // 60: 1}}
     twilio.add(1, ended=clock.now() + HOUR, create_time=start)
     clock.reading += 1.5 * HOUR
     await collector.look()
+    assert (await store.snapshot(0)).going == {}
     assert sid in await settled(store, clock.now())
 
 

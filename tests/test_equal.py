@@ -231,6 +231,8 @@ class Daemon:
                 await self.store.settle([_settling(room) for room in alike], now=known_at)
                 del waiting[: len(alike)]
             self.clock.reading = float(now)
+            going = {room.room.room_sid: room.started for room in waiting if room.started <= now}
+            await self.store.note_going("production", going, now)
             await self.store.saw("production", now, 600)
             await self.evaluator.turn()
             if now == end:

@@ -144,6 +144,12 @@ def an_afternoon() -> list[SettledRoom]:
     return rooms
 
 
+def going_on(rooms: list[SettledRoom], now: int) -> dict[str, int]:
+    """What a look finds that has begun and is not settled: by sid, when it started."""
+    first = {one.room.room_sid: one for one in sorted(rooms, key=lambda one: -one.known_at)}
+    return {sid: one.started for sid, one in first.items() if one.started <= now < one.known_at}
+
+
 @pytest.mark.timeout(300)  # hundreds of transactions, on a machine that may be busy
 async def test_the_evaluator_decides_over_it_what_it_decided_live(store, clock, policy_of, tmp_path):
     rooms, end = an_afternoon(), BEGIN + 270 * 60
@@ -157,8 +163,10 @@ async def test_the_evaluator_decides_over_it_what_it_decided_live(store, clock, 
             await store.settle(settling, now=BEGIN + 60 * minute)
         if minute % 5 == 0:
             clock.reading = BEGIN + 60 * minute
+            await store.note_going("production", going_on(rooms, BEGIN + 60 * minute), BEGIN + 60 * minute)
             await store.saw("production", int(clock.now()), 600)
             await evaluator.turn()
+    await store.note_going("production", going_on(rooms, end), end)
     await store.saw("production", end, 600)
     clock.reading = end
     await evaluator.turn()

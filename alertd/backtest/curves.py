@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -176,29 +176,39 @@ async def _followed(
             if change.room.ended > begin:
                 belated.count(change.room, change.sign)
         windows.begin()
+        going = (await ledger.snapshot(at)).going
         for rule in policy.rules:
-            _look(windows, policy, rule, at, floors, found[rule.key], step)
+            for group, scene in _scenes(windows, policy, rule, at, floors, going):
+                _look(rule, group, scene, found[rule.key], step)
         windows.forget(at // MINUTE, {})
         before = at
     return found
 
 
-def _look(
-    windows: Windows, policy: Policy, rule: Rule, at: int, floors: Floors, found: dict[str, Curve], step: int
-) -> None:
-    """See each group of the rule as its alert did, but for what alerts leave out of baselines."""
+def _scenes(
+    windows: Windows, policy: Policy, rule: Rule, at: int, floors: Floors, going: Mapping[str, Mapping[int, int]]
+) -> Iterator[tuple[GroupWindow, Scene]]:
+    """Each group of the rule as its alert was judged at an instant, but for what alerts leave out of baselines."""
     groups = list(_groups(windows, policy, rule))
     peers = [Peer(group.series) for group in groups]
     for group in groups:
         floor = _floor(floors.get(group.fingerprint), at) // MINUTE
-        found_now = seen(rule, group, Scene(group.series, at // MINUTE, floor, lambda: peers))
-        if found_now is None:
-            continue
-        sample, holds = found_now
-        curve = found.get(group.fingerprint)
-        if curve is None:
-            curve = found[group.fingerprint] = Curve(group.labels, group.fingerprint, step)
-        curve.see(at, sample, holds=holds)
+        scene = Scene(group.series, at // MINUTE, floor, lambda: peers)
+        if isinstance(rule.kind, Absent):
+            listed = at // MINUTE - policy.listed_after
+            scene = scene._replace(listed=listed, waiting=going.get(group.labels["account"], {}))
+        yield group, scene
+
+
+def _look(rule: Rule, group: GroupWindow, scene: Scene, found: dict[str, Curve], step: int) -> None:
+    found_now = seen(rule, group, scene)
+    if found_now is None:
+        return
+    sample, holds = found_now
+    curve = found.get(group.fingerprint)
+    if curve is None:
+        curve = found[group.fingerprint] = Curve(group.labels, group.fingerprint, step)
+    curve.see(scene.minute * MINUTE, sample, holds=holds)
 
 
 def _groups(windows: Windows, policy: Policy, rule: Rule) -> Iterable[GroupWindow]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from math import frexp, ldexp
 from typing import NamedTuple, Protocol
@@ -336,79 +336,29 @@ EVER = -(2**62)
 """A minute before all others."""
 
 
-class KnownStarts:
-    """How many rooms that started in the last so many minutes were known, at each minute as it was then.
+class Starts:
+    """How many rooms started by each minute, so that windows and means of many windows cost a few look-ups."""
 
-    So that now can be compared with a week ago: at both times the rooms that still went on are left out. A room
-    counts from the minute in which it is known until it started too long ago.
-    """
-
-    def __init__(self, windows: Collection[int], minutes: int) -> None:
+    def __init__(self, minutes: int) -> None:
         self._keep = minutes
-        self._changes = {window: _Steps() for window in windows}
+        self._rows = Rows(2)  # the rooms that started in a minute, and those times the minute
 
-    def fold(self, started: int, known: int, sign: int) -> None:
-        """Count a room in all windows; with `sign` -1 take it out again."""
-        for window, steps in self._changes.items():
-            if known < started + window:
-                steps.add(max(known, started), sign)
-                steps.add(started + window, -sign)
+    def fold(self, started: int, sign: int) -> None:
+        """Count a room; with `sign` -1 take it out again."""
+        self._rows.add(started, (sign, sign * started))
 
-    def known(self, window: int, minute: int) -> int:
-        """Rooms known at `minute` that had started in the `window` minutes up to it."""
-        return self._changes[window].level(minute)
-
-    def mean(self, window: int, minute: int, around: int) -> float:
-        """The mean of `known` at the minutes from `around` before `minute` to `around` behind it."""
-        return self._changes[window].total(minute - around, minute + around) / (2 * around + 1)
+    def mean(self, length: int, minute: int, around: int) -> float:
+        """The mean number of rooms in windows of `length` minutes, over those that end from `around` before `minute` to
+        `around` behind it."""
+        first, last = minute - around, minute + around
+        return (self._risen(first, last) - self._risen(first - length, last - length)) / (last - first + 1)
 
     def forget(self, minute: int) -> None:
         """Drop what is too long ago to be compared with."""
-        for steps in self._changes.values():
-            steps.forget(minute - self._keep)
+        self._rows.forget(minute - self._keep)
 
-
-class _Steps:
-    """A number that goes up and down at minutes, and its level at any of them.
-
-    Changes that lie ahead of what was asked for wait: among the others each would cost all sums behind it.
-    """
-
-    def __init__(self) -> None:
-        self._changes = Rows(2)  # each change, and the change times its minute
-        self._ahead: dict[int, int] = {}
-        self._asked = EVER
-        self._base = 0  # the level behind what was forgotten
-
-    def add(self, minute: int, change: int) -> None:
-        if minute > self._asked:
-            self._ahead[minute] = self._ahead.get(minute, 0) + change
-        else:
-            self._changes.add(minute, (change, change * minute))
-
-    def level(self, minute: int) -> int:
-        self._come_to(minute)
-        change, _ = self._changes.between(EVER, minute)
-        return self._base + change
-
-    def total(self, first: int, last: int) -> int:
-        """The levels of all minutes from the first to the last, added up: a change counts from its minute on."""
-        self._come_to(last)
-        change, weighted = self._changes.between(first - 1, last)
-        return (last - first + 1) * self.level(first - 1) + (last + 1) * change - weighted
-
-    def forget(self, upto: int) -> None:
-        self._base = self.level(upto)
-        self._changes.forget(upto)
-
-    def _come_to(self, minute: int) -> None:
-        """Take in what lay ahead up to the minute; mostly that is the next one."""
-        if minute <= self._asked:
-            return
-        near = range(self._asked + 1, minute + 1)
-        due = near if len(near) < len(self._ahead) else sorted(at for at in self._ahead if at <= minute)
-        for at in due:
-            change = self._ahead.pop(at, 0)
-            if change:
-                self._changes.add(at, (change, change * at))
-        self._asked = minute
+    def _risen(self, first: int, last: int) -> int:
+        """The numbers of rooms that had started by each minute from the first to the last, added up."""
+        before, _ = self._rows.between(EVER, first - 1)
+        rooms, weighted = self._rows.between(first - 1, last)
+        return (last - first + 1) * before + (last + 1) * rooms - weighted

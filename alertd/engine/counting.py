@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from alertd.engine.alerts import fingerprint
-from alertd.engine.books import HOUR, Entry, KnownStarts, opaque
+from alertd.engine.books import HOUR, Entry, Starts, opaque
 from alertd.engine.conditions import EVERYTHING, Condition, compile_condition
 from alertd.engine.errortable import error_url
 from alertd.engine.fields import LABEL_LIMIT, Extractor, Field, Show, find_field, label_value, labels, shown
@@ -35,10 +35,10 @@ Booking = Metric | Distinct | NewValue | Anomaly
 class _Account:
     """All settled rooms of an account, whoever was in them: by the minute of their end, and by that of their start.
 
-    `starts` are those that were known soon after they had started.
+    `starts` are the same starts, for means of many windows.
     """
 
-    starts: KnownStarts
+    starts: Starts
     ended: Totals = field(default_factory=Totals)
     started: Totals = field(default_factory=Totals)
 
@@ -95,14 +95,12 @@ class _Reading:
 class Counted(NamedTuple):
     """All that windows have counted: by name of the population, and the rooms of accounts.
 
-    `starts` are the windows (minutes) by which those that started are known, `longest` how far back all is kept.
-    `shown` tells how personal values are shown in it.
+    `longest` is how far back all is kept, in minutes. `shown` tells how personal values are shown in it.
     """
 
     populations: dict[str, Past]
     accounts: dict[str, _Account]
     settled_since: int
-    starts: list[int]
     longest: int
     shown: list[str]
 
@@ -131,8 +129,6 @@ class Windows:
         self.longest = max(map(to_keep, rules), default=SLACK)
         self.hindsight = max([to_keep(rule) for rule in rules if rule.kind.hindsight], default=0)
         self.horizon = max([self.longest, *(rule.kind.reach // MINUTE + SLACK + HOUR for rule in rules)])
-        usual = [rule.kind for rule in rules if isinstance(rule.kind, Absent) and rule.kind.below_usual is not None]
-        self._starts = {window // MINUTE for kind in usual for window in kind.windows}
         self._accounts: dict[str, _Account] = {}
         self._settled_since = 0
         self._tidied: int | None = None
@@ -173,8 +169,8 @@ class Windows:
 
     def counted(self) -> Counted:
         """What has been counted so far, to be kept, or to go on from under other rules; shared, not copied."""
-        pasts, starts = {one.name: one.past() for one in self._populations.values()}, sorted(self._starts)
-        return Counted(pasts, self._accounts, self._settled_since, starts, self.longest, self._mark())
+        pasts = {one.name: one.past() for one in self._populations.values()}
+        return Counted(pasts, self._accounts, self._settled_since, self.longest, self._mark())
 
     def lacking(self, counted: Counted) -> list[Rule]:
         """The rules for which not all that they need is in what was counted; those of a population go together."""
@@ -193,9 +189,7 @@ class Windows:
 
     def _fits(self, counted: Counted) -> bool:
         """Whether the rooms of accounts were counted as these rules need them, and all is shown as it may be."""
-        if counted.shown != self._mark():
-            return False
-        return self._starts <= set(counted.starts) and self.longest <= counted.longest
+        return counted.shown == self._mark() and self.longest <= counted.longest
 
     def _mark(self) -> list[str]:
         """What another way to show personal values would make something else of."""
@@ -327,9 +321,9 @@ class Windows:
             return
         account = self._accounts.get(settled.account)
         if account is None:
-            account = self._accounts[settled.account] = _Account(KnownStarts(self._starts, self.longest))
+            account = self._accounts[settled.account] = _Account(Starts(self.longest))
         if upto is None:
-            account.starts.fold(started, settled.known_at // MINUTE, sign)
+            account.starts.fold(started, sign)
         for totals, minute in ((account.ended, ended), (account.started, started)):
             if after < minute and (upto is None or minute <= upto):
                 totals.fold(minute, len(settled.participants), sign=sign)

@@ -14,7 +14,7 @@ from alertd.engine.counting import Windows
 from alertd.engine.groups import Group, Notification, flush, joined, settled_in
 from alertd.engine.health import RULE_PREFIX, ailments
 from alertd.engine.kinds import Absent
-from alertd.engine.outcome import Event, Outcome, Policy, Snapshot
+from alertd.engine.outcome import PASSED, Event, Outcome, Policy, Snapshot
 from alertd.engine.populations import GroupWindow
 from alertd.engine.questions import Question, question
 from alertd.engine.rules import Rule
@@ -30,8 +30,9 @@ SHOWN = 5
 class _Tick:
     """The working copy of one decision; `judged` are the fingerprints of the groups that were judged.
 
-    Between whole minutes only what is `lively` is judged, by rule key: groups in which rooms were counted since, and
-    those with an alert that is on. At a whole minute (None) all are.
+    `waiting` are the minutes in which rooms ended, `unsettled` those in which they started (with how many did), of
+    rooms that are known and not settled. Between whole minutes only what is `lively` is judged, by rule key: groups in
+    which rooms were counted since, and those with an alert that is on. At a whole minute (None) all are.
     """
 
     now: int
@@ -41,6 +42,7 @@ class _Tick:
     alerts: dict[str, Alert]
     groups: dict[str, Group]
     waiting: dict[str, list[int]]
+    unsettled: dict[str, dict[int, int]]
     errors: dict[str, str]
     judged: set[str] = field(default_factory=set)
     changed: dict[str, Alert] = field(default_factory=dict)
@@ -65,7 +67,15 @@ def decide(now: int, policy: Policy, windows: Windows, snapshot: Snapshot) -> Ou
     """
     waiting = _waiting(snapshot.open_rooms, now)
     tick = _Tick(
-        now, policy, windows, snapshot, dict(snapshot.alerts), dict(snapshot.groups), waiting, dict(windows.faults)
+        now,
+        policy,
+        windows,
+        snapshot,
+        dict(snapshot.alerts),
+        dict(snapshot.groups),
+        waiting,
+        _unsettled(policy, snapshot, now),
+        dict(windows.faults),
     )
     if now % MINUTE:
         tick.lively = _lively(tick)
@@ -112,6 +122,20 @@ def _waiting(open_rooms: Iterable[OpenRoom], now: int) -> dict[str, list[int]]:
         if room.ended is not None and room.listed_at <= now:
             found.setdefault(room.account, []).append(room.ended // MINUTE)
     return {account: sorted(minutes) for account, minutes in found.items()}
+
+
+def _unsettled(policy: Policy, snapshot: Snapshot, now: int) -> dict[str, dict[int, int]]:
+    """How many rooms that are known have not settled, by account and the minute of their start, if any rule asks."""
+    if not any(isinstance(rule.kind, Absent) for rule in policy.rules):
+        return {}
+    found = {account: dict(minutes) for account, minutes in snapshot.going.items()}
+    others = [(room.account, room.started) for room in snapshot.open_rooms if room.listed_at <= now]
+    others += [(account, started) for account, started, settled in snapshot.settled if settled > now]
+    for account, started in others:
+        if started is not None:
+            minutes = found.setdefault(account, {})
+            minutes[started // MINUTE] = minutes.get(started // MINUTE, 0) + 1
+    return found
 
 
 def _judge_rule(tick: _Tick, rule: Rule) -> None:
@@ -185,7 +209,17 @@ def _scene(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> Scene:
         return [Peer(other.series, fired(stand(other.fingerprint), tick.minute)) for other in tick.windows.groups(rule)]
 
     firing = before.sample if before.state == "firing" else None
-    return Scene(group.series, tick.minute, before.floor // MINUTE, peers, fired(before, tick.minute), firing)
+    scene = Scene(group.series, tick.minute, before.floor // MINUTE, peers, fired(before, tick.minute), firing)
+    if not isinstance(rule.kind, Absent):
+        return scene
+    account = group.labels["account"]
+    return scene._replace(listed=_listed(tick, account), waiting=tick.unsettled.get(account, {}))
+
+
+def _listed(tick: _Tick, account: str) -> int:
+    """The last minute whose starts have all been listed: some minutes ago, and before the account was last seen."""
+    ends = [sight.seen_until // MINUTE - 1 for sight in tick.snapshot.sights if sight.account == account]
+    return min(tick.minute - tick.policy.listed_after, max(ends, default=tick.minute))
 
 
 def _judge_past(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> bool:
@@ -359,7 +393,10 @@ def _note_told(tick: _Tick, group: Group) -> None:
 def _blind(tick: _Tick, rule: Rule, group: GroupWindow, account: str | None) -> str:
     """Why quiet means nothing in this group just now; empty if it does."""
     watched = tick.policy.accounts if account is None else (account,)
-    lately = LATE * MINUTE if isinstance(rule.kind, Absent) else 0  # by then what a first look found has settled
+    absence = isinstance(rule.kind, Absent)
+    if absence and (tick.snapshot.taken_at or 0) > tick.now + PASSED:
+        return "which rooms went on then is not known any more"
+    lately = LATE * MINUTE if absence else 0  # by then what a first look found has been read
     if any(not _seen(tick, name, lately) for name in watched if name in tick.policy.accounts):
         return "its account could not be seen"
     if group.fingerprint not in tick.judged and tick.windows.refused(rule):

@@ -18,6 +18,8 @@ from alertd.engine.rules import Rule
 from alertd.engine.samples import Sample
 from alertd.engine.settle import OpenRoom
 
+LISTED_AFTER = 2
+"""Minutes by which a room that has started is listed, unless the policy says more: a look begins each minute."""
 BLIND_AFTER = 600
 """Seconds without a look at an account after which nothing counts as recovered there, unless the policy says more."""
 
@@ -28,6 +30,10 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     seen_from: int
     seen_until: int
+
+
+PASSED = 1800
+"""Seconds after an instant for which it is still told which rooms went on then."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -48,7 +54,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """What the store holds when a decision begins; alerts by fingerprint, groups by key.
 
-    `explained` are the answers to the questions of this very decision, by fingerprint; None where there is no answer.
+    `going` are the rooms that go on: how many, by account and the minute of their start. `settled` are those that
+    settled within PASSED seconds before `taken_at`, when all this stood (a decision may be about an earlier instant):
+    account, start, and when. `explained` are the answers to the questions of this very decision, by fingerprint; None
+    where there is no answer.
     """
 
     alerts: dict[str, Alert]
@@ -56,6 +65,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     troubles: tuple[Trouble, ...] = ()
     sights: tuple[Sight, ...] = ()
     open_rooms: tuple[OpenRoom, ...] = ()
+    going: dict[str, dict[int, int]] = {}
+    settled: tuple[tuple[str, int, int], ...] = ()
+    taken_at: int | None = None
     explained: dict[str, Explanation | None] = {}
 
 
@@ -90,6 +102,7 @@ class Policy:
     accounts: tuple[str, ...] = ()
     health_severity: str = "page"
     blind_after: int = BLIND_AFTER
+    listed_after: int = LISTED_AFTER
 
     def concerns(self, trouble: Trouble) -> bool:
         """Whether the account or integration in trouble is still configured; other troubles always count."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 import msgspec
@@ -91,6 +91,8 @@ class Scene(NamedTuple):
 
     No window reaches back to minute `floor` or before. `peers` gives all groups of the rule, this one included;
     `fired` are the stretches in which this group's alert fired, `firing` is the sample of the alert that fires now.
+    Where starts count, `listed` is the last minute whose starts are all listed (None: the scene's own), and `waiting`
+    how many rooms, by the minute of their start, have not settled yet.
     """
 
     series: Series
@@ -99,6 +101,8 @@ class Scene(NamedTuple):
     peers: Callable[[], Iterable[Peer]] = tuple
     fired: Spans = ()
     firing: Sample | None = None
+    listed: int | None = None
+    waiting: Mapping[int, int] = {}
 
     def at(self, minute: int) -> Scene:
         """The same group at another minute."""

@@ -7,7 +7,7 @@ begun is carried out even if its caller is cancelled.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from alertd.engine.counting import Counted
 from alertd.engine.coverage import Coverage
@@ -95,6 +95,10 @@ class Store:
     async def note_open(self, account: str, waiting_rooms: Sequence[OpenRoom]) -> None:
         """Keep rooms that are not final, or what is new about them; the first `listed_at` stays."""
         await self._database.write(waiting.note_open, account, waiting_rooms)
+
+    async def note_going(self, account: str, started: Mapping[str, int], now: int) -> None:
+        """Keep rooms that go on, by sid with the second of their start, until they are open, settled or a day old."""
+        await self._database.write(waiting.note_going, account, started, now)
 
     async def open_rooms(self, account: str) -> dict[str, OpenRoom]:
         """The account's rooms that are not final, by room sid."""

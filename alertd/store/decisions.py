@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from alertd.engine.alerts import Alert
 from alertd.engine.groups import Group
 from alertd.engine.health import Trouble
-from alertd.engine.outcome import Event, Outcome, Snapshot
-from alertd.store import outbox, turns, waiting
+from alertd.engine.outcome import PASSED, Event, Outcome, Snapshot
+from alertd.store import outbox, rooms, turns, waiting
 from alertd.store.packing import hashed
 from alertd.store.schema import alerts, events, groups, progress, troubles
 
@@ -34,6 +34,9 @@ async def snapshot(connection: AsyncConnection, at: int) -> Snapshot:
         troubles=await _known_troubles(connection, at),
         sights=await waiting.seen(connection),
         open_rooms=await waiting.waiting_rooms(connection),
+        going=await waiting.going_on(connection),
+        settled=await rooms.settled_since(connection, at - PASSED),
+        taken_at=at,
     )
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alertd.engine.records import Participant, Room, SettledRoom, epoch
 from alertd.engine.ticks import Change
-from alertd.store import turns
+from alertd.store import turns, waiting
 from alertd.store.packing import digest, pack_body, pack_sid, slices, unpack_body, unpack_sid
 from alertd.store.schema import accounts, open_rooms, rooms
 
@@ -145,6 +145,7 @@ async def _drop_open(connection: AsyncConnection, keys: Iterable[Key]) -> None:
     for account_id, sids in _by_account(keys):
         here = (open_rooms.c.account_id == account_id) & open_rooms.c.sid.in_(sids)
         await connection.execute(delete(open_rooms).where(here))
+        await waiting.drop_going(connection, account_id, sids)
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -167,6 +168,20 @@ async def stored(connection: AsyncConnection, account: str, sids: Sequence[str])
         for sid, *version in await connection.execute(query):
             found[unpack_sid(sid)] = Stored(*version)
     return found
+
+
+async def settled_since(connection: AsyncConnection, after: int) -> tuple[tuple[str, int, int], ...]:
+    """The rooms that settled for the first time later than `after`: account, start and that instant."""
+    old = rooms.alias()
+    replaced = select(old.c.id).where(
+        old.c.replaced_at == rooms.c.known_at, old.c.account_id == rooms.c.account_id, old.c.sid == rooms.c.sid
+    )
+    query = (
+        select(accounts.c.name, func.coalesce(rooms.c.created, rooms.c.ended), rooms.c.known_at)
+        .join_from(rooms, accounts)
+        .where(rooms.c.known_at > after, ~replaced.exists())
+    )
+    return tuple([(name, started, known_at) for name, started, known_at in await connection.execute(query)])
 
 
 EVER_VISIBLE = or_(rooms.c.replaced_at.is_(None), rooms.c.replaced_at > rooms.c.known_at)

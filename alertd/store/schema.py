@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSIONS = ("0001", "0002", "0003")
+VERSIONS = ("0001", "0002", "0003", "0004")
 """Every version of the schema that this program knows, oldest first; the last is the one it works with."""
 
 
@@ -97,6 +97,15 @@ open_rooms = Table(
     Column("why", Words, nullable=False),
     Column("started", BigInteger),
 )
+
+going = Table(
+    "going",
+    metadata,
+    Column("account_id", Integer, ForeignKey("accounts.id"), primary_key=True),
+    Column("sid", LargeBinary, primary_key=True),
+    Column("started", BigInteger, nullable=False),
+)
+"""Rooms that were listed while they went on: that they started is known before they end."""
 
 coverage = Table(
     "coverage",

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import asdict
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alertd.engine.coverage import Coverage, Seen
+from alertd.engine.coverage import LAST_SHOWN, Coverage, Seen
 from alertd.engine.outcome import Sight
 from alertd.engine.settle import OpenRoom
+from alertd.engine.windows import MINUTE
 from alertd.store import turns
 from alertd.store.packing import pack_sid, slices, unpack_sid
-from alertd.store.schema import accounts, coverage, open_rooms, sights
+from alertd.store.schema import accounts, coverage, going, open_rooms, sights
 
 
-async def note_open(connection: AsyncConnection, account: str, waiting: Iterable[OpenRoom]) -> None:
+async def note_open(connection: AsyncConnection, account: str, waiting: Sequence[OpenRoom]) -> None:
     """Keep these rooms, or what is new about them; when a room was first listed stays as it was."""
     await turns.take_turn(connection)
     account_id = (await turns.account_ids(connection, [account]))[account]
@@ -27,6 +28,7 @@ async def note_open(connection: AsyncConnection, account: str, waiting: Iterable
         await connection.execute(
             statement.on_conflict_do_update(index_elements=["account_id", "sid"], set_=renewed), rows
         )
+        await drop_going(connection, account_id, [pack_sid(room.room_sid) for room in waiting])
 
 
 def _row(account_id: int, room: OpenRoom) -> dict[str, object]:
@@ -39,6 +41,33 @@ def _row(account_id: int, room: OpenRoom) -> dict[str, object]:
         "why": room.why,
         "started": room.started,
     }
+
+
+async def note_going(connection: AsyncConnection, account: str, started: Mapping[str, int], now: int) -> None:
+    """Keep rooms that go on, by sid with the second of their start; none lasts longer than a day and is then unsaid."""
+    await turns.take_turn(connection)
+    account_id = (await turns.account_ids(connection, [account]))[account]
+    rows = [{"account_id": account_id, "sid": pack_sid(sid), "started": at} for sid, at in started.items()]
+    if rows:
+        await connection.execute(turns.insert(connection, going).on_conflict_do_nothing(), rows)
+    too_long = (going.c.account_id == account_id) & (going.c.started < now - LAST_SHOWN)
+    await connection.execute(delete(going).where(too_long))
+
+
+async def drop_going(connection: AsyncConnection, account_id: int, sids: Sequence[bytes]) -> None:
+    """These rooms go on no more."""
+    for part in slices(sids):
+        await connection.execute(delete(going).where(going.c.account_id == account_id, going.c.sid.in_(part)))
+
+
+async def going_on(connection: AsyncConnection) -> dict[str, dict[int, int]]:
+    """How many rooms go on, by account and the minute of their start."""
+    minute = going.c.started // MINUTE
+    query = select(accounts.c.name, minute, func.count()).join_from(going, accounts).group_by(accounts.c.name, minute)
+    found: dict[str, dict[int, int]] = {}
+    for name, started, rooms in await connection.execute(query):
+        found.setdefault(name, {})[started] = rooms
+    return found
 
 
 async def drop_open(connection: AsyncConnection, account: str, sids: Sequence[str]) -> None:

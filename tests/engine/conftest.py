@@ -184,6 +184,7 @@ class Story:
     sights: tuple[Sight, ...] = ()
     open_rooms: tuple[OpenRoom, ...] = ()
     show: Show = lambda _, value: value
+    lists_going: bool = True
     policies: Mapping[int, Policy] = field(default_factory=dict)
 
     def tell(self) -> Told:
@@ -198,6 +199,7 @@ class Story:
             if tick in self.policies:
                 self.policy = self.policies[tick]
                 windows = self._windows(done, snapshot)
+            snapshot = msgspec.structs.replace(snapshot, going=self._going(tick), taken_at=tick)
             changes = self._changes(done, tick)
             down_to = missing_since(windows, changes, tick)
             if down_to is not None:
@@ -223,6 +225,16 @@ class Story:
         came = [Change(room.known_at, room, 1) for room in self.rooms if after < room.known_at <= upto]
         went = [Change(room.replaced_at, room, -1) for room in self.rooms if after < (room.replaced_at or 0) <= upto]
         return sorted(came + went, key=lambda change: (change.at, change.room.room.room_sid, change.sign))
+
+    def _going(self, at: int) -> dict[str, dict[int, int]]:
+        """What looks each minute would have listed of rooms that are not settled."""
+        found: dict[str, dict[int, int]] = {}
+        first = {one.room.room_sid: one for one in sorted(self.rooms, key=lambda one: -one.known_at)}
+        for room in first.values() if self.lists_going else ():
+            if room.started <= at < room.known_at:
+                minutes = found.setdefault(room.account, {})
+                minutes[room.started // MINUTE] = minutes.get(room.started // MINUTE, 0) + 1
+        return found
 
     def _visible(self, at: int, ended_after: int) -> list[SettledRoom]:
         return [

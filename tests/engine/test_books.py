@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import pickle
-import random
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alertd.engine.books import Bags, Different, Entry, KnownStarts, Quantities, Sightings, number_said, slot, value_at
+from alertd.engine.books import Bags, Different, Entry, Quantities, Sightings, Starts, number_said, slot, value_at
 
 HOUR = 60
 LAW = settings(deadline=None, max_examples=60)
@@ -374,71 +373,31 @@ def test_the_first_hour_is_that_of_any_room_which_is_looked_back_to_whatever_was
     assert book.first(70) == 40
 
 
-# starts as they were known
+# starts
 
 
 @LAW
-@given(
-    st.lists(st.tuples(st.integers(0, 200), st.integers(0, 90)), max_size=30),
-    st.lists(st.integers(0, 400), max_size=8),
-    st.data(),
-)
-def test_starts_are_those_a_plain_list_knew_then_in_any_order_with_rooms_taken_out(given_rooms, minutes, data):
-    starts = KnownStarts([15, 60], 150)
-    pairs = [(started, started + later) for started, later in given_rooms]
-    for pair in data.draw(st.permutations(pairs)):
-        starts.fold(*pair, 1)
-    left = pairs.copy()
-    for pair in data.draw(st.lists(st.sampled_from(pairs), unique=True)) if pairs else []:
-        starts.fold(*pair, -1)
-        left.remove(pair)
+@given(st.lists(st.integers(0, 400), max_size=40), st.lists(st.integers(0, 500), max_size=8), st.data())
+def test_the_mean_of_windows_is_that_of_a_plain_list_in_any_order_with_rooms_taken_out(given_starts, minutes, data):
+    starts, left = Starts(150), given_starts.copy()
+    for minute in data.draw(st.permutations(given_starts)):
+        starts.fold(minute, 1)
+    for minute in data.draw(st.lists(st.sampled_from(given_starts), max_size=3)) if given_starts else []:
+        if minute in left:
+            starts.fold(minute, -1)
+            left.remove(minute)
 
-    def known(window: int, minute: int) -> int:
-        return sum(minute - window < started and known <= minute and started <= minute for started, known in left)
+    def mean(length: int, minute: int) -> float:
+        ends = range(minute - 5, minute + 6)
+        return sum(end - length < one <= end for end in ends for one in left) / len(ends)
 
     for minute in minutes:
-        for window in (15, 60):
-            assert starts.known(window, minute) == known(window, minute)
-            around = [known(window, one) for one in range(minute - 5, minute + 6)]
-            assert starts.mean(window, minute, 5) == pytest.approx(sum(around) / 11)
-    latest = data.draw(st.integers(150, 400))
+        for length in (15, 60):
+            assert starts.mean(length, minute, 5) == pytest.approx(mean(length, minute))
+    latest = data.draw(st.integers(150, 500))
     starts.forget(latest)
-    for minute in [minute for minute in minutes if minute > latest - 150]:
-        assert starts.known(60, minute) == known(60, minute)
-
-
-def test_forgetting_in_between_changes_no_level_that_is_still_asked_for():
-    dice = random.Random(4)
-    whole, tidy, inside = KnownStarts([30], 10**6), KnownStarts([30], 100), []
-    for now in range(600):
-        started = now - dice.randrange(60)
-        inside.append((started, now))
-        for book in (whole, tidy):
-            book.fold(*inside[-1], 1)
-        if now % 7 == 0:
-            gone = inside.pop(dice.randrange(len(inside)))  # however long ago
-            for book in (whole, tidy):
-                book.fold(*gone, -1)
-        if now % 10 == 0:
-            tidy.forget(now)
-        assert [tidy.known(30, minute) for minute in (now - 99, now - 50, now)] == [
-            whole.known(30, minute) for minute in (now - 99, now - 50, now)
-        ]
-
-
-def test_a_week_of_starts_that_comes_in_no_order_costs_little_more_than_one_in_order():
-    def cost(minutes: list[int]) -> int:
-        starts = KnownStarts([180], 20_000)
-
-        def fill() -> None:
-            for minute in minutes:
-                starts.fold(minute, minute + 20, 1)
-            starts.known(180, 10_000)
-
-        return steps(fill)
-
-    minutes = [10 * n for n in range(1000)]
-    assert cost(minutes[::-1]) <= 1.1 * cost(minutes)
+    for minute in [minute for minute in minutes if minute > latest - 150 + 60 + 5]:
+        assert starts.mean(60, minute, 5) == pytest.approx(mean(60, minute))
 
 
 @pytest.mark.parametrize("book", [Quantities(100), Different(100), Sightings(48, 24)], ids=lambda b: type(b).__name__)

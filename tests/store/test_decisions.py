@@ -21,7 +21,7 @@ SAMPLE = Sample(
 
 async def test_a_new_store_has_nothing_decided(store):
     assert await store.evaluated_until() is None
-    assert await store.snapshot(1000) == Snapshot(alerts={}, groups={})
+    assert await store.snapshot(1000) == Snapshot(alerts={}, groups={}, taken_at=1000)
 
 
 async def test_what_a_decision_changed_is_what_the_next_one_finds(store, alert, group, event, notification):

@@ -52,6 +52,29 @@ async def test_a_room_that_vanished_is_forgotten_in_its_account_only(store, open
     assert set(await store.open_rooms("b")) == {sid(1), sid(2)}
 
 
+async def test_rooms_that_go_on_are_told_by_the_minute_of_their_start_until_they_are_open_settled_or_a_day_old(
+    store, open_room, settling, sid
+):
+    day = 25 * 3600
+    await store.note_going("a", {sid(1): 600, sid(2): 659, sid(3): 660}, now=700)
+    await store.note_going("a", {sid(2): 659, sid(4): 720}, now=730)  # told twice
+    await store.note_going("b", {sid(1): 600}, now=730)
+    assert (await store.snapshot(730)).going == {"a": {10: 2, 11: 1, 12: 1}, "b": {10: 1}}
+    await store.note_open("a", [open_room(1, account="a", ended=740)])
+    await store.settle([settling(3, account="a", ended=750)], now=760)
+    assert (await store.snapshot(760)).going == {"a": {10: 1, 12: 1}, "b": {10: 1}}
+    await store.note_going("a", {}, now=660 + day)
+    assert (await store.snapshot(660 + day)).going == {"a": {12: 1}, "b": {10: 1}}
+
+
+async def test_what_settled_of_late_is_told_once_for_each_room_with_its_start(store, settling):
+    for at in (1000, 2900, 2950):
+        await store.settle([settling(at, ended=at - 100)], now=at)
+    await store.settle([settling(2900, ended=2800, room_name="another")], now=3000)  # a changed summary is no new room
+    told = (await store.snapshot(3000)).settled
+    assert sorted((account, settled) for account, _, settled in told) == [("production", 2900), ("production", 2950)]
+
+
 async def test_what_twilio_writes_as_a_state_is_kept_whatever_it_is(store, open_room, sid):
     await store.note_open("production", [open_room(1, why="half\x00done")])
     assert (await store.open_rooms("production"))[sid(1)].why == "half\ufffddone"

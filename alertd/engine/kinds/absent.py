@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 
 import msgspec
 
-from alertd.engine.books import KnownStarts
+from alertd.engine.books import Starts
 from alertd.engine.durations import format_duration
 from alertd.engine.samples import LATE, Of, Sample, Scene, View, number_of, percent
 from alertd.engine.statistics import negbin_at_most
@@ -21,10 +21,11 @@ SPREAD = 0.3
 
 
 class _Look(NamedTuple):
-    """A window of so many seconds: the rooms known in it, as many as usual, the limit, and whether they are too few."""
+    """A window of so many seconds: the rooms that started in it, as many as usual, the limit, and whether they are too
+    few."""
 
     window: int
-    known: int
+    started: int
     usual: float
     limit: float
     holds: bool
@@ -33,9 +34,8 @@ class _Look(NamedTuple):
 class Absent(msgspec.Struct, frozen=True, kw_only=True):
     """Holds when fewer than `fewer_than` rooms of an account started in a window, or far fewer than a week ago.
 
-    Its series counts rooms in the minute of their start, as far as they are known. A room is known once it has ended
-    and settled, so the end of the window is always thin: `over` must be longer than that takes. With `below_usual`
-    both weeks are taken as they were known then, in several `windows`.
+    Rooms count from the moment they are listed, long before they end. Windows end with the last minute whose starts are
+    all listed. With `below_usual` several `windows` are compared with those around the same time a week before.
     """
 
     fewer_than: int | None = None
@@ -67,12 +67,13 @@ class Absent(msgspec.Struct, frozen=True, kw_only=True):
     def judge(self, scene: Scene) -> View:
         """Whether too few started, judged in whole windows: what a floor leaves out would be taken for missing."""
         if self.below_usual is None:
-            return self._few(scene)
+            started, limit = _started(scene, self.over), self.fewer_than or 0
+            return _view(scene, _Look(self.over, started, 0.0, limit, started < limit))._replace(baseline=None)
         book = scene.series.book
-        if not isinstance(book, KnownStarts):
-            book = KnownStarts([window // MINUTE for window in self.windows], 0)
-        looks = [self._look(book, scene.minute, window) for window in self.windows]
-        return self._fewer_than_usual(scene, max(looks, key=lambda look: (look.holds, look.limit - look.known)))
+        if not isinstance(book, Starts):
+            book = Starts(0)
+        looks = [self._look(scene, book, window) for window in self.windows]
+        return _view(scene, max(looks, key=lambda look: (look.holds, look.limit - look.started)))
 
     def judge_then(self, scene: Scene) -> View | None:  # noqa: ARG002 - as all kinds
         """Nothing: rooms that were missing and came late are no news."""
@@ -102,29 +103,35 @@ class Absent(msgspec.Struct, frozen=True, kw_only=True):
         """`2 rooms started within 2h, fewer than 5 are too few`."""
         window, started = format_duration(sample.window), _rooms(sample.matched)
         if self.below_usual is not None:
-            usual = f"{sample.baseline or 0.0:.3g} were known at this time a week ago"
-            return f"{started} known that started within {window}, {usual}"
+            return f"{started} started within {window}, {sample.baseline or 0.0:.3g} at this time a week ago"
         enough = f"fewer than {self.fewer_than} are" if (self.fewer_than or 0) > 1 else "none is"
         return f"{started} started within {window}, {enough} too few"
 
-    def _few(self, scene: Scene) -> View:
-        after, limit = scene.minute - self.over // MINUTE, self.fewer_than or 0
-        sums = scene.series.between(after, scene.minute)
-        few = sums.rooms
-        return View(0, self.over, after, scene.minute, sums, few, few, few < limit, few, limit, -few)
-
-    def _look(self, book: KnownStarts, minute: int, window: int) -> _Look:
-        """Rooms as known, against the mean of the windows around the same time a week ago, as known then."""
-        length = window // MINUTE
-        known, usual = book.known(length, minute), book.mean(length, minute - WEEK, LATE)
+    def _look(self, scene: Scene, book: Starts, window: int) -> _Look:
+        started, usual = _started(scene, window), book.mean(window // MINUTE, _upto(scene) - WEEK, LATE)
         limit = (self.below_usual or 0.0) * usual
-        return _Look(window, known, usual, limit, known < limit and negbin_at_most(known, limit, SPREAD) < RARE)
+        return _Look(window, started, usual, limit, started < limit and negbin_at_most(started, limit, SPREAD) < RARE)
 
-    def _fewer_than_usual(self, scene: Scene, look: _Look) -> View:
-        window, known, usual, limit, holds = look
-        after, upto = scene.minute - window // MINUTE, scene.minute
-        sums, excess = scene.series.between(after, upto), limit - known
-        return View(0, window, after, upto, sums, known, known, holds, known, limit, excess, baseline=usual)
+
+def _upto(scene: Scene) -> int:
+    """The last minute of the windows."""
+    return scene.minute if scene.listed is None else min(scene.minute, scene.listed)
+
+
+def _started(scene: Scene, window: int) -> int:
+    """Rooms that started in a window of so many seconds, settled or not."""
+    upto = _upto(scene)
+    after = upto - window // MINUTE
+    unsettled = sum(rooms for minute, rooms in scene.waiting.items() if after < minute <= upto)
+    return scene.series.between(after, upto).rooms + unsettled
+
+
+def _view(scene: Scene, look: _Look) -> View:
+    window, started, usual, limit, holds = look
+    upto = _upto(scene)
+    after = upto - window // MINUTE
+    sums, excess, offset = scene.series.between(after, upto), limit - started, scene.minute - upto
+    return View(offset, window, after, upto, sums, started, started, holds, started, limit, excess, baseline=usual)
 
 
 def _rooms(number: int) -> str:
