@@ -24,15 +24,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from alertd.clock import FastClock
+from alertd.config import load
+from alertd.evaluate import Evaluator
+from alertd.policy import policy_of
+from alertd.pseudonyms import shown
 from alertd.simulator.fates import countable, final_people
 from alertd.simulator.scenario import Scenario, load_scenario
 from alertd.simulator.server import build_app, serve
 from alertd.simulator.sids import account_sid
 from alertd.simulator.traffic import Traffic
+from alertd.store import open_store
 from benchmarks.rounds import say
 
 KEY, SECRET = "SK" + "5" * 32, "simulated"
-HOUR, DAY = 3600, 86400
+MINUTE, HOUR, DAY = 60, 3600, 86400
 PATIENCE = 6 * HOUR
 """Simulated seconds for which a room, or its last change, must have stood: outages last, and relisting takes turns."""
 CONFIG = """
@@ -130,10 +135,25 @@ async def live(asked: argparse.Namespace, folder: Path) -> dict[str, object]:
         series = await watch(asked, daemon, clock, start)
         end = int(clock.now())
         await asyncio.to_thread(daemon.stop)
+    say("judging what was not judged yet: at such a speed collecting leaves little time for it")
+    await judge_the_rest(folder / "a.toml", end)
     say("comparing with what the simulator knows")
     return {"series": series, "simulated_days": (end - start) / DAY} | compared(
         scenario, asked.seed, start, end, folder
     )
+
+
+async def judge_the_rest(config: Path, end: int) -> None:
+    """Decide all that is left up to `end`, as the daemon would have."""
+    loaded = load(config)
+    store = await open_store(loaded.config.store.url.get_secret_value())
+    try:
+        show = shown(loaded.config, await store.pseudonym_key())
+        evaluator = Evaluator(store, policy_of(loaded), FastClock(end, 0.0), show, keeper=store)
+        while (await store.evaluated_until() or 0) < end - MINUTE:
+            await evaluator.turn()
+    finally:
+        await store.close()
 
 
 async def watch(asked: argparse.Namespace, daemon: Daemon, clock: FastClock, start: int) -> list[dict[str, float]]:
