@@ -24,6 +24,8 @@ def policy_of(loaded: Loaded) -> Policy:
         rules=loaded.rules,
         tree=Tree(config.route),
         integrations=_integrations(config),
+        inhibit_rules=config.inhibit_rules,
+        intervals=config.intervals,
         accounts=tuple(account.name for account in config.accounts),
         blind_after=max(BLIND_AFTER, 3 * config.collect.every),
         listed_after=-(-config.collect.every // MINUTE) + 1,

@@ -83,7 +83,14 @@ async def _play(cases: Cases, case: CaseTable) -> _Played:
     rooms = settled_rooms(case, routing.settle_timeout)
     accounts = tuple(sorted({room.account for room in rooms})) or ("production",)
     sights = [Sight(account=account, seen_from=start, seen_until=FOREVER) for account in accounts]
-    policy = Policy(rules=cases.rules, tree=Tree(routing.route), integrations=routing.integrations, accounts=accounts)
+    policy = Policy(
+        rules=cases.rules,
+        tree=Tree(routing.route),
+        integrations=routing.integrations,
+        accounts=accounts,
+        inhibit_rules=routing.inhibit_rules,
+        intervals=routing.intervals,
+    )
     replay = Replay(rooms, begin=start - 1, sights=sights)
     moments = sorted({start + expected.at for expected in case.expect}) or [(replay.last or start) + UNTIL]
     found: dict[int, Snapshot] = {}

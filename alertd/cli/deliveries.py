@@ -15,7 +15,7 @@ import msgspec
 from alertd.config import load_store
 from alertd.store import OutboxEntry, open_store
 
-COLOURS = {"sent": "green", "queued": "yellow", "failed": "red"}
+COLOURS = {"sent": "green", "queued": "yellow", "failed": "red", "withheld": "cyan"}
 
 
 def print_deliveries(config: Path, *, failed: bool, limit: int, as_json: bool) -> None:
@@ -56,10 +56,10 @@ async def _retry(config: Path, id: str) -> bool:  # noqa: A002 - named as in the
 
 
 def _line(entry: OutboxEntry) -> str:
-    state = click.style(f"{entry.state:6}", fg=COLOURS.get(entry.state))
+    state = click.style(f"{entry.state:8}", fg=COLOURS.get(entry.state))
     names = ", ".join(entry.alerts)
     tries = f"{entry.attempts} attempt{'s' * (entry.attempts != 1)}"
-    answer = f": {entry.last_answer}" if entry.last_answer else ""
+    answer = f": {entry.last_answer or entry.withheld}" if entry.last_answer or entry.withheld else ""
     head = f"{_moment(entry.created_at)}  {state}  {entry.integration:24}  {entry.status:8}  {entry.reason}"
     return f"{head}\n    {names}\n    {entry.id}  {tries}{answer}"
 

@@ -106,10 +106,10 @@ def _notifications(
         place = policy.tree.at(group.route) or policy.tree.root
         told = msgspec.structs.replace(group, receiver=receiver or group.receiver)
         integrations = policy.integrations.get(told.receiver, ())
-        after, notifications = flush(told, place.route, {alert.fingerprint: alert}, integrations, seen)
+        after, notifications, _ = flush(told, place.route, {alert.fingerprint: alert}, integrations, seen)
         if resolved and after is not None:
             over = msgspec.structs.replace(alert, state="resolved", ends_at=now, reason=f"not elevated for {quiet}")
-            _, notifications = flush(after, place.route, {alert.fingerprint: over}, integrations, now)
+            _, notifications, _ = flush(after, place.route, {alert.fingerprint: over}, integrations, now)
         yield from notifications
 
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ConfigDict, Field
 
 from alertd.config.casetables import MADE_UP, CaseFile, CaseTable
-from alertd.config.configfile import build_route
+from alertd.config.configfile import build_inhibit_rule, build_route
+from alertd.config.intervaltables import TimeIntervalTable
 from alertd.config.mistakes import dotted, suggestion, validate
 from alertd.config.reading import Document, KeyPath, Reading, read
 from alertd.config.rulefiles import SUFFIXES, load_rules
-from alertd.config.tables import Collect, RouteTable
+from alertd.config.tables import Collect, InhibitTable, RouteTable
 from alertd.config.tomltext import parse_toml
 from alertd.config.yamltext import parse_yaml
 from alertd.engine.groups import Integration
 from alertd.engine.health import KINDS
+from alertd.engine.inhibition import InhibitRule
+from alertd.engine.intervals import TimeInterval
 from alertd.engine.routes import Route
 from alertd.engine.rules import Rule
 from alertd.errors import InputError, Problem
@@ -31,6 +34,8 @@ class Routing:
     route: Route
     integrations: Mapping[str, tuple[Integration, ...]]
     settle_timeout: int
+    inhibit_rules: tuple[InhibitRule, ...] = ()
+    intervals: Mapping[str, TimeInterval] = field(default_factory=dict)
 
 
 EVERYONE = Routing(
@@ -72,6 +77,8 @@ class _RoutingFile(Table):
     route: RouteTable
     receivers: tuple[_Told, ...] = Field(min_length=1)
     collect: Collect = Collect()
+    inhibit_rules: tuple[InhibitTable, ...] = ()
+    time_intervals: tuple[TimeIntervalTable, ...] = ()
 
 
 def load_cases(paths: Iterable[Path]) -> list[Cases]:
@@ -145,7 +152,13 @@ def _routing(document: Document, path: Path) -> Routing:
     if strangers:
         message = f'route: there is no receiver "{strangers[0]}"{suggestion(strangers[0], integrations)}'
         raise InputError([config.problem(("route",), message)])
-    return Routing(route, integrations, tables.collect.settle_timeout)
+    return Routing(
+        route,
+        integrations,
+        tables.collect.settle_timeout,
+        tuple(build_inhibit_rule(table) for table in tables.inhibit_rules),
+        {table.name: table.named() for table in tables.time_intervals},
+    )
 
 
 def _integrations(receiver: _Told) -> Iterator[Integration]:

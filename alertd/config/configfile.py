@@ -16,6 +16,7 @@ from alertd.config.tables import (
     Collect,
     ConfigTables,
     Http,
+    InhibitTable,
     Log,
     Privacy,
     RouteTable,
@@ -24,10 +25,13 @@ from alertd.config.tables import (
     config_file,
 )
 from alertd.config.tomltext import parse_toml
+from alertd.engine.inhibition import InhibitRule
+from alertd.engine.intervals import TimeInterval
 from alertd.engine.routes import Route
 from alertd.errors import InputError, Problem
 from alertd.settings import Table
 
+INTERVALS = ("mute_time_intervals", "active_time_intervals")
 Integration = tuple[str, Table]
 """One way to tell: the kind of receiver (`slack`) and its settings."""
 
@@ -48,6 +52,8 @@ class Config:
     http: Http
     route: Route
     receivers: Mapping[str, tuple[Integration, ...]]
+    inhibit_rules: tuple[InhibitRule, ...]
+    intervals: Mapping[str, TimeInterval]
     log: Log
     privacy: Privacy
 
@@ -109,6 +115,8 @@ def _config(path: Path, tables: ConfigTables, rule_paths: tuple[Path, ...]) -> C
         http=tables.http,
         route=build_route(tables.route, Route(receiver="")),
         receivers={receiver.name: tuple(_integrations(receiver)) for receiver in tables.receivers},
+        inhibit_rules=tuple(build_inhibit_rule(table) for table in tables.inhibit_rules),
+        intervals={table.name: table.named() for table in tables.time_intervals},
         log=tables.log,
         privacy=tables.privacy,
     )
@@ -136,12 +144,24 @@ def build_route(table: RouteTable, above: Route) -> Route:
         "group_interval": table.group_interval,
         "repeat_interval": table.repeat_interval,
     }
-    own = replace(above, matchers=table.matchers, continue_=table.continue_, routes=())
+    own = replace(
+        above,
+        matchers=table.matchers,
+        continue_=table.continue_,
+        mute_time_intervals=table.mute_time_intervals,  # as in Alertmanager these are not inherited
+        active_time_intervals=table.active_time_intervals,
+        routes=(),
+    )
     own = replace(own, **{name: value for name, value in said.items() if value is not None})  # type: ignore[arg-type]
     if table.group_by is not None:
         everything = table.group_by == ("...",)
         own = replace(own, group_by=() if everything else table.group_by, group_by_all=everything)
     return replace(own, routes=tuple(build_route(child, own) for child in table.routes))
+
+
+def build_inhibit_rule(table: InhibitTable) -> InhibitRule:
+    """The inhibition of a table."""
+    return InhibitRule(source=table.source_matchers, target=table.target_matchers, equal=table.equal, name=table.name)
 
 
 # What single tables cannot know. These look at the plain data, so that they are told beside all other mistakes.
@@ -150,12 +170,15 @@ def build_route(table: RouteTable, above: Route) -> Route:
 def _contradictions(document: Document) -> Iterator[Problem]:
     yield from _twins(document, "accounts")
     yield from _twins(document, "receivers")
+    yield from _twins(document, "time_intervals")
     yield from _missing_paths(document)
     root = document.data.get("route")
     if isinstance(root, dict):
         yield from _first_route(document, root)
         names = [str(table.get("name")) for _, table in _tables(document.data, "receivers")]
         yield from _unknown_receivers(document, root, ("route",), names)
+        intervals = [str(table.get("name")) for _, table in _tables(document.data, "time_intervals")]
+        yield from _unknown_intervals(document, root, ("route",), intervals)
 
 
 def _twins(document: Document, key: str) -> Iterator[Problem]:
@@ -178,7 +201,7 @@ def _missing_paths(document: Document) -> Iterator[Problem]:
 def _first_route(document: Document, root: dict[str, Any]) -> Iterator[Problem]:
     if "receiver" not in root:
         yield document.problem(("route",), "route: the first route needs a receiver, for alerts that no other matches")
-    for key in ("matchers", "continue"):
+    for key in ("matchers", "continue", *INTERVALS):
         if key in root:
             message = f"route.{key}: the first route takes every alert and has no {key}; put it on a route below"
             yield document.problem(("route", key), message, at_key=True)
@@ -192,6 +215,17 @@ def _unknown_receivers(document: Document, route: dict[str, Any], path: KeyPath,
         yield document.problem(place, message)
     for nth, child in _tables(route, "routes"):
         yield from _unknown_receivers(document, child, (*path, "routes", nth), names)
+
+
+def _unknown_intervals(document: Document, route: dict[str, Any], path: KeyPath, names: list[str]) -> Iterator[Problem]:
+    for key in INTERVALS:
+        for nth, name in enumerate(_texts({"": route}, "", key, [])):
+            if name not in names:
+                place = (*path, key, nth)
+                message = f'{dotted((*path, key))}: there is no time interval "{name}"{suggestion(name, names)}'
+                yield document.problem(place, message)
+    for nth, child in _tables(route, "routes"):
+        yield from _unknown_intervals(document, child, (*path, "routes", nth), names)
 
 
 def _oddities(document: Document, tables: ConfigTables) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, ValidationInfo, create_model, field_validator
 
 from alertd.config.forms import GroupBy, MatcherText, Name, Pause, WebAddress, host_and_port, is_loopback
+from alertd.config.intervaltables import TimeIntervalTable
 from alertd.settings import Duration, Secret, Table
 
 TWILIO = "https://insights.twilio.com"
@@ -229,7 +230,32 @@ class RouteTable(Table):
         (), description="Which alerts take this route; all must match.", examples=[['severity="page"']]
     )
     continue_: bool = Field(False, alias="continue", description="Whether the routes after this one are tried too.")
+    mute_time_intervals: tuple[str, ...] = Field(
+        (),
+        description="Time intervals in which this route tells nothing; that waits.",
+        examples=[["nights"]],
+    )
+    active_time_intervals: tuple[str, ...] = Field(
+        (), description="Time intervals outside of which this route tells nothing.", examples=[["office-hours"]]
+    )
     routes: tuple[RouteTable, ...] = Field((), description="Routes below, tried in order; the first that matches wins.")
+
+
+class InhibitTable(Table):
+    """While an alert fires that the source matchers match, those that the target matchers match are not told."""
+
+    name: str = Field("", description="A name for people.")
+    source_matchers: tuple[MatcherText, ...] = Field(
+        min_length=1, description="Which alerts explain others; all must match.", examples=[['alertname="RegionDown"']]
+    )
+    target_matchers: tuple[MatcherText, ...] = Field(
+        min_length=1,
+        description="Which alerts are quiet meanwhile; all must match.",
+        examples=[['severity="ticket"']],
+    )
+    equal: tuple[str, ...] = Field(
+        (), description="Labels on which both must agree; one that is missing is empty.", examples=[["account"]]
+    )
 
 
 class ReceiverTable(Table):
@@ -255,6 +281,8 @@ class ConfigTables(Table):
     route: RouteTable = Field(description="Who is told: Alertmanager's tree of routes.")
     log: Log = Field(Log(), description="How alertd logs.")
     privacy: Privacy = Field(Privacy(), description="What may be shown of people.")
+    inhibit_rules: tuple[InhibitTable, ...] = Field((), description="Which alerts keep others quiet.")
+    time_intervals: tuple[TimeIntervalTable, ...] = Field((), description="Times that routes can name.")
     receivers: tuple[ReceiverTable, ...] = Field(description="Who can be told, and how.")
 
 

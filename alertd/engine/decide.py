@@ -11,12 +11,16 @@ import msgspec
 
 from alertd.engine.alerts import Alert, Finding, Timing, advance, fingerprint, fired, over
 from alertd.engine.counting import Windows
-from alertd.engine.groups import Group, Notification, flush, joined, settled_in
+from alertd.engine.durations import format_duration
+from alertd.engine.groups import Group, Notification, Quiet, flush, joined, settled_in
 from alertd.engine.health import RULE_PREFIX, ailments
+from alertd.engine.inhibition import Inhibitions
+from alertd.engine.intervals import muted_by
 from alertd.engine.kinds import Absent
 from alertd.engine.outcome import PASSED, Event, Outcome, Policy, Snapshot
 from alertd.engine.populations import GroupWindow
 from alertd.engine.questions import Question, question
+from alertd.engine.routes import Route
 from alertd.engine.rules import Rule
 from alertd.engine.samples import LATE, Peer, Scene, View, judge_past, sample_of, telling
 from alertd.engine.settle import OpenRoom
@@ -50,6 +54,7 @@ class _Tick:
     gone: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     notifications: list[Notification] = field(default_factory=list)
+    withheld: list[Notification] = field(default_factory=list)
     questions: list[Question] = field(default_factory=list)
     lively: Mapping[str, list[GroupWindow]] | None = None
 
@@ -91,6 +96,7 @@ def decide(now: int, policy: Policy, windows: Windows, snapshot: Snapshot) -> Ou
         groups=tuple(tick.groups[key] for key in sorted(tick.touched) if key in tick.groups),
         gone_groups=tuple(tick.gone),
         notifications=tuple(tick.notifications),
+        withheld=tuple(tick.withheld),
         events=_in_order(tick.events, policy.rules),
         errors=tick.errors,
         next_at=min((group.flush_at for group in tick.groups.values()), default=None),
@@ -231,7 +237,7 @@ def _judge_past(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> b
     if past is None:
         return False
     finding = _finding(tick, rule, group, before, past.worst)
-    why = f"held unseen for {past.minutes} min: {finding.why}"
+    why = f"held unseen for {format_duration(past.minutes * MINUTE)}: {finding.why}"
     _record(tick, before, over(before, (past.first * MINUTE, past.last * MINUTE), finding, tick.now, why), rule)
     return True
 
@@ -364,16 +370,20 @@ def _join_groups(tick: _Tick) -> None:
 
 def _flush_groups(tick: _Tick) -> None:
     due = [group for group in tick.groups.values() if group.flush_at <= tick.now]
+    firing = [(alert.fingerprint, alert.labels) for alert in tick.alerts.values() if alert.state == "firing"]
+    inhibitions = Inhibitions(tick.policy.inhibit_rules, firing if due else ())
     for group in sorted(due, key=lambda group: (group.flush_at, group.key)):
         place = tick.policy.tree.at(group.route)
         after: Group | None = None
         if place is not None:
             today = settled_in(group, tick.policy.tree, tick.alerts)
             integrations = tick.policy.integrations.get(today.receiver, ())
-            after, notifications = flush(today, place.route, tick.alerts, integrations, tick.now)
+            quiet = _quiet(tick, place.route, today, inhibitions)
+            after, notifications, withheld = flush(today, place.route, tick.alerts, integrations, tick.now, quiet)
             tick.notifications += notifications
+            tick.withheld += withheld
             if notifications:
-                _note_told(tick, today)
+                _note_told(tick, today, quiet)
         if after is None:
             del tick.groups[group.key]
             tick.gone.append(group.key)
@@ -382,11 +392,23 @@ def _flush_groups(tick: _Tick) -> None:
             tick.touched.add(group.key)
 
 
-def _note_told(tick: _Tick, group: Group) -> None:
-    """Somebody is told of the group now."""
+def _quiet(tick: _Tick, route: Route, group: Group, inhibitions: Inhibitions) -> Quiet:
+    """What keeps the group, or some of its alerts, from being told."""
+    policy, hidden = tick.policy, {}
+    for member in group.members:
+        sources = inhibitions.of(member, tick.alerts[member].labels) if member in tick.alerts else ()
+        if sources:
+            named = [f"{tick.alerts[source].labels['alertname']} ({source})" for source in sources]
+            hidden[member] = f"inhibited by {', '.join(named)}"
+    muted = muted_by(route.mute_time_intervals, route.active_time_intervals, policy.intervals, tick.now)
+    return Quiet(muted, hidden)
+
+
+def _note_told(tick: _Tick, group: Group, quiet: Quiet) -> None:
+    """Somebody is told of the group now, but for what is hidden."""
     for member in group.members:
         alert = tick.alerts.get(member)
-        if alert is not None and alert.state == "firing" and not alert.told:
+        if alert is not None and alert.state == "firing" and not alert.told and member not in quiet.hidden:
             tick.alerts[member] = tick.changed[member] = msgspec.structs.replace(alert, told=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from hashlib import sha256
 from typing import Literal, NamedTuple
@@ -45,6 +45,7 @@ class NotifiedAlert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     sample: Sample | None = None
     evidence: tuple[Evidence, ...] = ()
     explain: Explanation | None = None
+    explained_at: int | None = None
     first_seen: int | None = None
     last_seen: int | None = None
 
@@ -53,6 +54,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """One message about one group to one receiver integration (`oncall/slack[0]`); what the outbox keeps.
 
     `id` is the same at every attempt (it is the `webhook-id`). `truncated` counts alerts left out of `alerts`.
+    `withheld` says why it is not sent: it is kept to be shown.
     """
 
     id: str
@@ -65,6 +67,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     group_labels: dict[str, str]
     alerts: tuple[NotifiedAlert, ...]
     truncated: int = 0
+    withheld: str = ""
 
     @property
     def common_labels(self) -> dict[str, str]:
@@ -92,9 +95,25 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     firing: tuple[str, ...] = ()
 
 
+class Quiet(NamedTuple):
+    """Why a group's alerts are not told: all of them (`muted`, by a time interval), or single ones, by fingerprint."""
+
+    muted: str = ""
+    hidden: Mapping[str, str] = {}
+
+
+class Flushed(NamedTuple):
+    """What a due group comes to: the group afterwards (None when nothing in it is left to watch), what is sent, and
+    what would have been sent but for what keeps it quiet."""
+
+    group: Group | None
+    notifications: list[Notification]
+    withheld: list[Notification]
+
+
 class Group(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The alerts that one route tells together; `route` is the key of
-    its place in the tree, `flush_at` when it is next looked at, `told` is by integration."""
+    """The alerts that one route tells together; `route` is the key of its place in the tree, `flush_at` when it is next
+    looked at. By integration, `told` is what was last told, and `withheld` what was last kept back, to say so once."""
 
     key: str
     receiver: str
@@ -104,6 +123,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     flush_at: int = 0
     flushed: bool = False
     told: dict[str, Told] = {}
+    withheld: dict[str, str] = {}
 
 
 def _common(sets: list[dict[str, str]]) -> dict[str, str]:
@@ -157,27 +177,70 @@ def settled_in(group: Group, tree: Tree, alerts: Mapping[str, Alert]) -> Group:
 
 
 def flush(
-    group: Group, route: Route, alerts: Mapping[str, Alert], integrations: Iterable[Integration], now: int
-) -> tuple[Group | None, list[Notification]]:
-    """What a due group sends, and the group afterwards (None when nothing in it is left to watch)."""
+    group: Group,
+    route: Route,
+    alerts: Mapping[str, Alert],
+    integrations: Iterable[Integration],
+    now: int,
+    quiet: Quiet = Quiet(),  # noqa: B008 - a constant
+) -> Flushed:
+    """What a due group sends. Other than in Alertmanager a recovery is told to whoever was told of the alert, though it
+    is hidden by now, and a group that is muted keeps what it would have told until it is not."""
     members = [alerts[member] for member in group.members if member in alerts]
-    firing = tuple(sorted(alert.fingerprint for alert in members if alert.state == "firing"))
-    again = {alert.fingerprint for alert in members if alert.state == "firing" and alert.reopened}
-    over = [alert for alert in members if alert.state != "firing"]
-    told, notifications = dict(group.told), []
+    told, withheld = dict(group.told), dict(group.withheld)
+    sent, kept_back = [], []
     for integration in integrations:
-        before = told.get(integration.name)
-        reason = needs(before, firing, over, integration.send_resolved, route.repeat_interval, now, again)
-        if reason is None:
-            continue
-        told[integration.name] = Told(at=now, firing=firing)
-        tells = _told_alerts(members, before, integration.send_resolved)
-        if tells:
-            notifications.append(_notification(group, integration, reason, tells, now))
-    if not firing:
-        return None, notifications
-    after = msgspec.structs.replace(group, members=firing, told=told, flush_at=now + route.group_interval, flushed=True)
-    return after, notifications
+        name, before = integration.name, told.get(integration.name)
+        wanted, allowed = (_due(integration, before, members, route, now, by) for by in (Quiet(), quiet))
+        if allowed:
+            known = set(before.firing if before else ()) & set(quiet.hidden)
+            told[name] = Told(at=now, firing=_firing(members, quiet.hidden.keys() - known))
+            tells = _told_alerts(members, before, integration.send_resolved, quiet)
+            sent += [_notification(group, integration, allowed, tells, now)] if tells else []
+        mark = _kept_back(wanted, members, quiet) if wanted and not allowed else ""
+        if mark and mark != withheld.get(name):
+            tells = _told_alerts(members, before, integration.send_resolved, Quiet())
+            one = _notification(group, integration, wanted or "late", tells, now)
+            kept_back.append(msgspec.structs.replace(one, withheld=_because(members, quiet)))
+        withheld = {**withheld, name: mark} if mark else {key: old for key, old in withheld.items() if key != name}
+    firing = _firing(members)
+    if not firing and not (quiet.muted and withheld):
+        return Flushed(None, sent, kept_back)
+    left = firing if not quiet.muted else tuple(alert.fingerprint for alert in members)
+    after = msgspec.structs.replace(
+        group, members=left, told=told, withheld=withheld, flush_at=now + route.group_interval, flushed=True
+    )
+    return Flushed(after, sent, kept_back)
+
+
+def _firing(members: Iterable[Alert], without: AbstractSet[str] = frozenset()) -> tuple[str, ...]:
+    marks = [alert.fingerprint for alert in members if alert.state == "firing" and alert.fingerprint not in without]
+    return tuple(sorted(marks))
+
+
+def _due(
+    integration: Integration, before: Told | None, members: Sequence[Alert], route: Route, now: int, quiet: Quiet
+) -> Reason | None:
+    """Why the integration is to be told now of what is not kept quiet."""
+    if quiet.muted:
+        return None
+    shown = [alert for alert in members if alert.fingerprint not in quiet.hidden]
+    again = {alert.fingerprint for alert in shown if alert.state == "firing" and alert.reopened}
+    over = [alert for alert in members if alert.state != "firing"]
+    over = [alert for alert in over if not alert.late or alert.fingerprint not in quiet.hidden]
+    hidden = _firing([alert for alert in members if alert.fingerprint in quiet.hidden])
+    firing = _firing(shown)
+    return needs(before, firing, over, integration.send_resolved, route.repeat_interval, now, again, hidden)
+
+
+def _kept_back(reason: Reason | None, members: Iterable[Alert], quiet: Quiet) -> str:
+    """What is the same as long as nothing new is kept back."""
+    return "\0".join([str(reason), quiet.muted, *_firing(members), *sorted(quiet.hidden.values())])
+
+
+def _because(members: Iterable[Alert], quiet: Quiet) -> str:
+    reasons = [quiet.hidden[alert.fingerprint] for alert in members if alert.fingerprint in quiet.hidden]
+    return "; ".join(dict.fromkeys([quiet.muted] if quiet.muted else reasons))
 
 
 def needs(
@@ -188,12 +251,13 @@ def needs(
     repeat: int,
     now: int,
     again: AbstractSet[str] = frozenset(),
+    hidden: Collection[str] = (),
 ) -> Reason | None:
     """Why this integration is to be told now, or None; the order is that of Alertmanager's notify/dedup_stage.go.
 
     `over` are the group's alerts that fire no more; one that was resolved may be pending again. Other than there,
     nobody hears of the recovery of an alert that they were never told of. `again` are those that go on with an incident
-    that seemed over: where nothing else is new they are `reopened`.
+    that seemed over: where nothing else is new they are `reopened`. `hidden` are those that fire and are not told.
     """
     late = any(alert.late for alert in over)
     known = () if told is None else told.firing
@@ -202,21 +266,26 @@ def needs(
         return "reopened" if new <= again else ("new alerts added" if known else "first notification")
     if told is None:
         return "late" if late else None
-    if not firing and told.firing:
+    if not firing and not hidden and told.firing:
         return "all alerts resolved"
     if late:
         return "late"
+    if send_resolved and any(alert.fingerprint in told.firing for alert in over):
+        return "some alerts resolved" if firing or hidden else None
     if not firing:
         return None
-    if send_resolved and any(alert.fingerprint in told.firing for alert in over):
-        return "some alerts resolved"
     return "repeat interval elapsed" if now - told.at >= repeat else None
 
 
-def _told_alerts(members: list[Alert], before: Told | None, send_resolved: bool) -> list[Alert]:
+def _told_alerts(members: list[Alert], before: Told | None, send_resolved: bool, quiet: Quiet) -> list[Alert]:
     """Those that fire, those that were late, and the recoveries of alerts that this integration had been told of."""
     known = set(before.firing) if before and send_resolved else set()
-    return [alert for alert in members if alert.state == "firing" or alert.late or alert.fingerprint in known]
+    return [
+        alert
+        for alert in members
+        if (alert.state != "firing" and alert.fingerprint in known)
+        or ((alert.state == "firing" or alert.late) and alert.fingerprint not in quiet.hidden)
+    ]
 
 
 def _notification(
@@ -251,6 +320,7 @@ def _as_told(alert: Alert) -> NotifiedAlert:
         sample=alert.sample,
         evidence=alert.evidence,
         explain=alert.explain,
+        explained_at=alert.explained_at,
         first_seen=alert.first_seen,
         last_seen=alert.last_seen,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
@@ -12,6 +12,8 @@ from alertd.engine.alerts import Alert
 from alertd.engine.explain import Explanation
 from alertd.engine.groups import Group, Integration, Notification
 from alertd.engine.health import KINDS, Trouble
+from alertd.engine.inhibition import InhibitRule
+from alertd.engine.intervals import TimeInterval
 from alertd.engine.questions import Question
 from alertd.engine.routes import Tree
 from alertd.engine.rules import Rule
@@ -74,6 +76,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a decision changes, to be committed whole; `errors` is by rule key, `next_at` the next group deadline.
 
+    `withheld` would have been sent but for what their `withheld` says, and are kept to be shown.
+
     With `questions` it is no decision yet: it is to be asked for again with their answers.
     """
 
@@ -81,6 +85,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     groups: tuple[Group, ...] = ()
     gone_groups: tuple[str, ...] = ()
     notifications: tuple[Notification, ...] = ()
+    withheld: tuple[Notification, ...] = ()
     events: tuple[Event, ...] = ()
     errors: dict[str, str] = {}
     next_at: int | None = None
@@ -89,17 +94,20 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to write down: all stands as it stood."""
-        return not (self.alerts or self.groups or self.gone_groups or self.notifications or self.events)
+        changes = (self.alerts, self.groups, self.gone_groups, self.notifications, self.withheld, self.events)
+        return not any(changes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What people have decided: rules, routes, and the integrations of each receiver."""
+    """What people have decided: rules, routes, the integrations of each receiver, and what keeps alerts quiet."""
 
     rules: tuple[Rule, ...]
     tree: Tree
     integrations: Mapping[str, tuple[Integration, ...]]
     accounts: tuple[str, ...] = ()
+    inhibit_rules: tuple[InhibitRule, ...] = ()
+    intervals: Mapping[str, TimeInterval] = field(default_factory=dict)
     health_severity: str = "page"
     blind_after: int = BLIND_AFTER
     listed_after: int = LISTED_AFTER

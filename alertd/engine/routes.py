@@ -70,6 +70,8 @@ class Route:
     repeat_interval: int = 14400
     matchers: tuple[Matcher, ...] = ()
     continue_: bool = False
+    mute_time_intervals: tuple[str, ...] = ()
+    active_time_intervals: tuple[str, ...] = ()
     routes: tuple[Route, ...] = ()
 
 

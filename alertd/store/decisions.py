@@ -66,6 +66,7 @@ async def commit(connection: AsyncConnection, outcome: Outcome, expected: int | 
     if outcome.events:
         await connection.execute(events.insert(), [_row(event, at=event.at) for event in outcome.events])
     await outbox.queue(connection, outcome.notifications, until)
+    await outbox.queue(connection, outcome.withheld, until, withheld=True)
     closed = max(turn.closed_until, until)
     await connection.execute(update(progress).values(evaluated_until=until, closed_until=closed))
     return True

@@ -18,7 +18,7 @@ from alertd.store import turns
 from alertd.store.packing import hashed, slices
 from alertd.store.schema import deliveries, outbox
 
-State = Literal["queued", "sent", "failed"]
+State = Literal["queued", "sent", "failed", "withheld"]
 ANSWER_LIMIT = 2000
 """Characters kept of what the other side answered."""
 
@@ -34,7 +34,10 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutboxEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A notification as people see it in the outbox; `alerts` are the alertnames (or fingerprints), each once."""
+    """A notification as people see it in the outbox; `alerts` are the alertnames (or fingerprints), each once.
+
+    `withheld` is why it was not sent, of one that was kept back.
+    """
 
     id: str
     created_at: int
@@ -49,6 +52,7 @@ class OutboxEntry(msgspec.Struct, frozen=True, kw_only=True):
     last_answer: str | None
     group_key: str
     alerts: tuple[str, ...]
+    withheld: str = ""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,15 +63,21 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     answer: str
 
 
-async def queue(connection: AsyncConnection, notifications: Sequence[Notification], now: int) -> None:
-    """Put notifications behind those that wait; one whose id is there already is left as it is."""
+async def queue(
+    connection: AsyncConnection, notifications: Sequence[Notification], now: int, *, withheld: bool = False
+) -> None:
+    """Put notifications behind those that wait; one whose id is there already is left as it is.
+
+    Those that are `withheld` are only kept to be shown, and to be sent by hand all the same.
+    """
     rows = [
         {
             "id": one.id,
             "line": hashed(one.group_key, one.integration),
-            "state": "queued",
+            "state": "withheld" if withheld else "queued",
             "created_at": now,
             "send_at": now,
+            "finished_at": now if withheld else None,
             "attempts": 0,
             "body": msgspec.json.encode(one),
         }
@@ -167,7 +177,7 @@ async def counts(connection: AsyncConnection) -> dict[str, int]:
     """How many notifications are in each state."""
     query = select(outbox.c.state, func.count().label("how_many")).group_by(outbox.c.state)
     found = {row.state: row.how_many for row in await connection.execute(query)}
-    return {"queued": 0, "sent": 0, "failed": 0} | found
+    return {"queued": 0, "sent": 0, "failed": 0, "withheld": 0} | found
 
 
 async def entries(connection: AsyncConnection, failed: bool, limit: int) -> list[OutboxEntry]:
@@ -193,4 +203,5 @@ def _entry(row: Row[*tuple[object, ...]], told: Notification) -> OutboxEntry:
         last_answer=row.last_answer,
         group_key=told.group_key,
         alerts=tuple(dict.fromkeys(alert.labels.get("alertname", alert.fingerprint) for alert in told.alerts)),
+        withheld=told.withheld,
     )

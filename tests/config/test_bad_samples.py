@@ -17,7 +17,14 @@ RULES = sorted(path for path in (HERE / "bad/rules").iterdir() if path.suffix in
 ALERTD = HERE.parents[1] / "alertd"
 JUDGES = [
     *("settings", "templating", "config/forms", "config/ruleforms", "config/ruletables", "config/ruledraft"),
-    *("config/tables", "config/yamltext", "config/tomltext", "engine/conditions", "engine/durations"),
+    *(
+        "config/intervaltables",
+        "config/tables",
+        "config/yamltext",
+        "config/tomltext",
+        "engine/conditions",
+        "engine/durations",
+    ),
     *("engine/expressions", "engine/fields", "engine/literals", "engine/predicates", "engine/routes"),
 ]
 """Where messages about files come from."""

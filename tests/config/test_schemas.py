@@ -37,6 +37,8 @@ BEYOND_CONFIG = {
     *("route-group-by-twice", "route-group-interval-zero", "route-matcher-broken-regex", "route-matcher-unreadable"),
     *("route-receiver-misspelt", "route-receiver-unknown-below", "rules-path-missing", "secret-env-unset"),
     *("secret-file-unreadable", "store-keep-short", "store-url-of-another-kind"),
+    *("interval-days-backwards", "interval-duplicate", "interval-over-midnight", "interval-unknown"),
+    *("interval-weekday-misspelt", "interval-zone-unknown", "route-first-muted"),
 }
 BEYOND_RULES = {
     *("above-all", "above-over-100-percent", "absent-below-nothing", "absent-by-of-defaults", "absent-over-too-long"),

@@ -161,6 +161,7 @@ class Told(NamedTuple):
     sent: list[tuple[float, str, str, tuple[str, ...]]]
     history: list[Event]
     notifications: list[Notification]
+    withheld: list[Notification]
     alerts: dict[str, Alert]
     errors: dict[str, str]
 
@@ -268,6 +269,7 @@ def _told(outcomes: list[Outcome], snapshot: Snapshot) -> Told:
         ],
         events,
         sent,
+        [notification for outcome in outcomes for notification in outcome.withheld],
         snapshot.alerts,
         {key: message for outcome in outcomes for key, message in outcome.errors.items()},
     )

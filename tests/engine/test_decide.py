@@ -12,6 +12,8 @@ from alertd.engine.conditions import parse_condition
 from alertd.engine.counting import EVERY_RULE, Windows
 from alertd.engine.decide import decide
 from alertd.engine.groups import Integration
+from alertd.engine.inhibition import InhibitRule
+from alertd.engine.intervals import Interval, TimeInterval
 from alertd.engine.kinds import Count, Rate
 from alertd.engine.outcome import BLIND_AFTER, Policy, Sight, Snapshot
 from alertd.engine.routes import Matcher, Route, Tree
@@ -196,7 +198,7 @@ def test_what_was_over_before_it_was_known_is_told_once_as_late(story, call, los
     assert ((event.starts_at - NOON) / 60, (event.ends_at - NOON) / 60) == (10, 39)
     assert told.sent == [(200, "late", "resolved", ("MediaLost resolved",))]
     assert told.alert.late
-    assert "held unseen for 30 min" in told.alert.reason
+    assert "held unseen for 30m" in told.alert.reason
 
 
 def test_late_news_of_one_recovery_becomes_one_message(story, call, losing_media):
@@ -495,3 +497,40 @@ def test_conditions_of_a_rule_are_those_of_the_rule_language(story, call, any_lo
         replace(any_lost, among=parsed.condition), rooms=[call(10, 1), call(20, 1, media_region="au1")], minutes=60
     )
     assert told.events == [(28, "firing", "Lost")]
+
+
+# what keeps alerts quiet
+
+
+def test_an_alert_that_another_explains_is_not_told_until_that_one_is_over(story, call, losing_media, policy_of):
+    """Both fire on the same calls; the ticket outlasts the page by ten minutes."""
+    page = losing_media(alert="Down", kind=Count(at_least=3, over=600), labels={"severity": "page"}, keep_firing_for=60)
+    ticket = losing_media(alert="Slow", kind=Count(at_least=1, over=600), labels={"severity": "ticket"})
+    explains = InhibitRule(
+        source=(Matcher.parse("severity=page"),), target=(Matcher.parse("severity=ticket"),), equal=("account",)
+    )
+    policy = policy_of(page, replace(ticket, keep_firing_for=3600), inhibit_rules=(explains,))
+    told = story(policy=policy, rooms=[call(10, 5, number=1), call(12, 5, number=2)], minutes=200)
+    assert sorted(told.events)[:2] == [(18.0, "firing", "Down"), (18.0, "firing", "Slow")]
+    down = [at for at, event, name in told.events if (event, name) == ("resolved", "Down")]
+    first = [at for at, reason, _, alerts in told.sent if alerts == ("Slow firing",)]
+    assert down[0] <= first[0] <= down[0] + 6
+    (kept_back,) = told.withheld
+    assert (kept_back.at, kept_back.reason) == (told.notifications[0].at, "first notification")
+    assert kept_back.withheld == f"inhibited by Down ({told.notifications[0].alerts[0].fingerprint})"
+
+
+def test_a_route_that_is_muted_tells_when_it_is_not_any_more(story, call, losing_media, policy_of):
+    route = Route(
+        receiver="oncall",
+        routes=(Route(receiver="oncall", group_wait=0, group_interval=300, mute_time_intervals=("lunch",)),),
+    )
+    lunch = TimeInterval("lunch", (Interval(times=((12 * 60, 13 * 60),)),))
+    policy = policy_of(
+        losing_media(kind=Count(at_least=1), keep_firing_for=14400), tree=Tree(route), intervals={"lunch": lunch}
+    )
+    told = story(policy=policy, rooms=[call(10, 5)], minutes=100)
+    assert [event for _, event, _ in told.events] == ["firing"]
+    ((at, reason, _, _),) = told.sent
+    assert (60 <= at <= 65, reason) == (True, "first notification")
+    assert [one.withheld for one in told.withheld] == ["muted by the time interval lunch"]

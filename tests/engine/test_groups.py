@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from alertd.engine.alerts import Alert, State
-from alertd.engine.groups import MOST_ALERTS, Group, Integration, Reason, Told, flush, joined, needs, settled_in
+from alertd.engine.groups import MOST_ALERTS, Group, Integration, Quiet, Reason, Told, flush, joined, needs, settled_in
 from alertd.engine.routes import Matcher, Route, Tree
 
 NOW = 1_772_452_800
@@ -46,7 +46,7 @@ def group(*members: str, **told: Told) -> Group:
 
 def flushed(*alerts: Alert, integrations=(SLACK,), now: int = NOW, **told: Told):
     here = group(*(one.fingerprint for one in alerts), **told)
-    return flush(here, ROUTE, {one.fingerprint: one for one in alerts}, integrations, now)
+    return flush(here, ROUTE, {one.fingerprint: one for one in alerts}, integrations, now)[:2]
 
 
 def told_of(*names: str, ago: int = 300) -> Told:
@@ -248,7 +248,7 @@ def test_a_group_is_told_by_what_its_route_says_today():
     tree = Tree(Route(receiver="newcomer", group_by=("alertname",)))
     today = settled_in(group("a"), tree, {"a": FIRES})
     assert (today.receiver, today.members) == ("newcomer", ("a",))
-    _, (sent,) = flush(today, ROUTE, {"a": FIRES}, [Integration("newcomer/slack[0]")], NOW)
+    _, (sent,), _ = flush(today, ROUTE, {"a": FIRES}, [Integration("newcomer/slack[0]")], NOW)
     assert (sent.receiver, sent.reason) == ("newcomer", "first notification")
 
 
@@ -260,3 +260,90 @@ def test_an_alert_that_another_route_tells_now_leaves_its_old_group():
     other_groups = Tree(Route(receiver="oncall", group_by=("name",)))
     assert settled_in(group("a", "b"), other_groups, alerts).members == ()
     assert settled_in(group("a", "gone"), Tree(ROUTE), alerts).members == ("a",)
+
+
+# what keeps a group quiet
+
+HIDDEN, MUTED = Quiet(hidden={"a": "inhibited by Down (d)"}), Quiet(muted="muted by the time interval nights")
+
+
+def quietly(here: Group, *alerts: Alert, quiet: Quiet = HIDDEN, now: int = NOW):
+    return flush(here, ROUTE, {one.fingerprint: one for one in alerts}, (SLACK,), now, quiet)
+
+
+def why_withheld(flushed) -> list[tuple[str, str]]:
+    return [(one.reason, one.withheld) for one in flushed.withheld]
+
+
+def test_a_hidden_alert_is_not_told_and_it_is_said_why_once():
+    first = quietly(group("a"), FIRES)
+    assert first.notifications == []
+    assert why_withheld(first) == [("first notification", "inhibited by Down (d)")]
+    again = quietly(first.group, FIRES, now=NOW + 300)
+    assert (again.notifications, again.withheld) == ([], [])
+
+
+def test_what_is_not_hidden_any_more_is_told_as_if_it_were_new():
+    before = quietly(group("a"), FIRES).group
+    (sent,) = quietly(before, FIRES, quiet=Quiet(), now=NOW + 300).notifications
+    assert (sent.reason, [one.fingerprint for one in sent.alerts]) == ("first notification", ["a"])
+
+
+def test_the_others_of_its_group_are_told_without_it():
+    flushed = quietly(group("a", "b"), FIRES, ALSO)
+    (sent,) = flushed.notifications
+    assert [one.fingerprint for one in sent.alerts] == ["b"]
+    assert flushed.group.told[SLACK.name].firing == ("b",)
+
+
+def test_who_was_told_of_an_alert_hears_that_it_is_over_though_it_is_hidden_by_now():
+    before = quietly(group("a", slack=told_of("a")), FIRES)
+    assert (before.notifications, before.withheld) == ([], [])  # nothing new to tell
+    after = quietly(before.group, ENDED, now=NOW + 300)
+    assert [(one.reason, one.status) for one in after.notifications] == [("all alerts resolved", "resolved")]
+    assert after.group is None
+
+
+def test_an_alert_that_was_told_and_hidden_is_not_told_as_over_while_it_fires():
+    flushed = quietly(group("a", "b", slack=told_of("a", "b")), FIRES, ALSO_ENDED)
+    (sent,) = flushed.notifications
+    assert (sent.reason, [one.fingerprint for one in sent.alerts]) == ("some alerts resolved", ["b"])
+    assert flushed.group.told[SLACK.name].firing == ("a",)
+    shown = quietly(flushed.group, FIRES, quiet=Quiet(), now=NOW + 300)
+    assert shown.notifications == []  # it is known
+
+
+def test_a_hidden_alert_that_nobody_was_told_of_ends_in_silence():
+    before = quietly(group("a"), FIRES).group
+    after = quietly(before, ENDED, now=NOW + 300)
+    assert (after.group, after.notifications) == (None, [])
+
+
+def test_late_news_of_a_hidden_alert_is_withheld():
+    flushed = quietly(group("a"), LATE)
+    assert (flushed.notifications, why_withheld(flushed)) == ([], [("late", "inhibited by Down (d)")])
+
+
+def test_a_muted_group_waits_and_tells_afterwards_what_is_left_to_tell():
+    muted = quietly(group("a", "b"), FIRES, ALSO, quiet=MUTED)
+    assert why_withheld(muted) == [("first notification", "muted by the time interval nights")]
+    assert (muted.notifications, muted.group.told, muted.group.flush_at) == ([], {}, NOW + 300)
+    (sent,) = quietly(muted.group, FIRES, ALSO_ENDED, quiet=Quiet(), now=NOW + 300).notifications
+    assert (sent.reason, [one.fingerprint for one in sent.alerts]) == ("first notification", ["a"])
+
+
+def test_a_recovery_in_the_muted_time_is_told_after_it():
+    muted = quietly(group("a", slack=told_of("a")), ENDED, quiet=MUTED)
+    assert why_withheld(muted) == [("all alerts resolved", "muted by the time interval nights")]
+    (sent,) = quietly(muted.group, ENDED, quiet=Quiet(), now=NOW + 300).notifications
+    assert (sent.reason, sent.status) == ("all alerts resolved", "resolved")
+
+
+def test_what_began_and_ended_in_the_muted_time_is_forgotten():
+    muted = quietly(group("a"), FIRES, quiet=MUTED)
+    assert quietly(muted.group, ENDED, quiet=MUTED, now=NOW + 300).group is None
+
+
+def test_a_repeat_that_is_muted_is_said_to_be_withheld():
+    flushed = quietly(group("a", slack=told_of("a", ago=5 * HOUR)), FIRES, quiet=MUTED)
+    assert why_withheld(flushed) == [("repeat interval elapsed", "muted by the time interval nights")]

@@ -54,7 +54,7 @@ async def test_a_decision_that_comes_second_writes_nothing(store, neighbour, ale
     snapshot = await store.snapshot(1000)
     assert ([one.reason for one in snapshot.alerts.values()], snapshot.groups) == (["first"], {})
     assert await store.events() == []
-    assert await store.outbox_counts() == {"queued": 0, "sent": 0, "failed": 0}
+    assert await store.outbox_counts() == {"queued": 0, "sent": 0, "failed": 0, "withheld": 0}
 
 
 async def test_of_many_that_decide_at_once_one_wins(store, neighbour, notification):
@@ -75,6 +75,18 @@ async def test_a_notification_is_queued_once_whatever_is_decided_again(store, no
         ("note-2", "first notification", 120),
         ("note-1", "first notification", 60),
     ]
+
+
+async def test_what_was_kept_back_is_shown_with_its_reason_and_sent_by_hand_only(store, notification):
+    kept_back = notification(1, withheld="inhibited by Down (d)")
+    assert await store.commit(Outcome(withheld=(kept_back,)), expected=None, until=60)
+    assert await store.claim(100, "me", lease=60, limit=10) == []
+    (entry,) = await store.deliveries()
+    assert (entry.state, entry.withheld, entry.reason) == ("withheld", "inhibited by Down (d)", "first notification")
+    assert await store.outbox_counts() == {"queued": 0, "sent": 0, "failed": 0, "withheld": 1}
+    assert await store.retry("note-1", 100)
+    (claimed,) = await store.claim(100, "me", lease=60, limit=10)
+    assert claimed.notification == kept_back
 
 
 async def test_a_later_decision_overwrites_alerts_and_groups_and_removes_those_that_are_gone(store, alert, group):

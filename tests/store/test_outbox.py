@@ -131,7 +131,7 @@ async def test_a_failed_notification_is_retried_by_hand(store, enqueue, notifica
     await claimed(store, 100)
     await store.failed("note-1", 101, "404")
     await store.sent("note-2", 101, "ok")
-    assert await store.outbox_counts() == {"queued": 0, "sent": 1, "failed": 1}
+    assert await store.outbox_counts() == {"queued": 0, "sent": 1, "failed": 1, "withheld": 0}
     assert [entry.id for entry in await store.deliveries(failed=True)] == ["note-1"]
     assert await store.retry("note-1", now=900)
     assert not await store.retry("note-2", now=900)

@@ -205,7 +205,7 @@ async def test_the_outbox_tells_what_was_sent_to_whom_why_and_how_it_went(
     await store.again(make_notification(3).id, now + 300, now, "answered 503")
     client = await browser()
     page = await read(client, "/notifications")
-    assert "1 waiting to be sent, 1 sent, 1 failed." in page.text
+    assert "1 waiting to be sent, 1 sent, 1 failed, 0 withheld." in page.text
     assert in_this_order(page.text, "answered 503", "answered 404: no_team", "200 ok")
     assert (
         "queued due 2026-03-02 12:05 UTC oncall/slack[0] first notification firing MediaLost 1 answered 503"
