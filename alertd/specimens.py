@@ -33,6 +33,7 @@ CALL = 1500
 """Seconds that a made-up call lasts."""
 FIRED = 600
 """Seconds for which a made-up alert fires, or fired."""
+VERSION = "publisher_info.sdk_version"
 SHOWN = 5
 """Participants shown as evidence, as of a real alert."""
 
@@ -87,7 +88,8 @@ def _explanation(rule: Rule, sample: Sample, evidence: Sequence[Evidence]) -> Ex
 
 def _slice(rule: Rule, matched: int, total: int, evidence: Sequence[Evidence]) -> Slice | None:
     """Seven of ten matches in three of ten participants; None where that is hardly worse than the rest."""
-    found = Counter(pair for clue in evidence for pair in _traits(clue) if pair[0] not in rule.by)
+    told = set(rule.by) | ({VERSION} if {"sdk", "sdk_major"} & set(rule.by) else set())
+    found = Counter(pair for clue in evidence for pair in _traits(clue) if find_field(pair[0]).name not in told)
     own = ceil(0.7 * matched)
     inside = max(own, ceil(0.3 * total))
     if not found or own < LEAST_MATCHES or inside >= total:

@@ -108,6 +108,18 @@ def compile_text(
     return lambda variables: _render(template, name, limit, variables)
 
 
+def entries_read(source: str, variable: str) -> dict[str, int]:
+    """What a template that compiles reads of a mapping by name, such as `labels.account`, each with its first line."""
+    tree = _environment(autoescape=False, escape=None).parse(source)
+    read: dict[str, int] = {}
+    for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
+        if isinstance(node, nodes.Getattr | nodes.Getitem) and getattr(node.node, "name", "") == variable:
+            name = node.attr if isinstance(node, nodes.Getattr) else getattr(node.arg, "value", None)
+            if isinstance(name, str):
+                read.setdefault(name, node.lineno)
+    return read
+
+
 def message_variables(notification: Notification, external_url: str) -> dict[str, object]:
     """The variables of a message (MESSAGE_VARIABLES)."""
     return {

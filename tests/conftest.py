@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from alertd.engine.conditions import parse_condition
@@ -183,6 +184,13 @@ class ManualClock:
 
     async def sleep(self, seconds: float) -> None:
         self.reading += max(0.0, seconds)
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_at_first() -> Iterator[None]:
+    """Whatever a test, or a command that it ran, made of logging is gone after it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -286,7 +286,8 @@ def _warming(history: History, rules: Iterable[Rule]) -> Iterator[str]:
         names = ", ".join(dict.fromkeys(rule.alert for rule in short[:5])) + (", …" if len(short) > 5 else "")
         there = max(0, history.begin - history.seen_from) // MINUTE * MINUTE
         stands = f"only {format_duration(there)} of history stand" if there else "no history stands"
+        who = f"{len(short)} rules look" if len(short) > 1 else "1 rule looks"
         yield (
-            f"{len(short)} rules look back up to {least}, but {stands} before the start: "
+            f"{who} back up to {least}, but {stands} before the start: "
             f"at first they see less than they would have ({names})"
         )

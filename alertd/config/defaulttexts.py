@@ -78,14 +78,13 @@ _ABSENT = {
 {% if sample.matched %}Only {{ sample.matched|number }} room{{ "s" if sample.matched > 1 }}\
 {% else %}No room{% endif %} started within {{ sample.window|duration }}""",
     "description": """\
-Rooms of the account that started within {{ sample.window|duration }} and are known: {{ sample.matched|number }}. \
-The rule holds below {{ sample.limit|number }}. A room is known once it has ended and Twilio's log of it is complete, \
-so those of the last minutes are not among them.""",
+Rooms of the account that started within {{ sample.window|duration }}: {{ sample.matched|number }}. \
+The rule holds below {{ sample.limit|number }}. Rooms that still go on are counted.""",
 }
 _ABSENT_BY_USUAL = {
     "summary": _ABSENT["summary"] + ", a week ago {{ sample.baseline|round|number }}",
     "description": """\
-Rooms of the account that started within {{ sample.window|duration }} and are known: {{ sample.matched|number }}. \
+Rooms of the account that started within {{ sample.window|duration }}: {{ sample.matched|number }}. \
 A week ago, at this time, it was {{ sample.baseline|round|number }}. The rule holds where there are far fewer than \
 {{ kind.below_usual|percent }} of that: more than one week differs from another, but for holidays.""",
 }

@@ -20,6 +20,7 @@ from alertd.engine.kinds import Absent, Anomaly, AnyKind, BurnRate, Count, Disti
 from alertd.engine.rules import Annotation, Rule
 from alertd.errors import Problem
 from alertd.settings import Table
+from alertd.templating import entries_read
 
 _KINDS: dict[str, type[AnyKind]] = {
     "count": Count,
@@ -33,6 +34,7 @@ _KINDS: dict[str, type[AnyKind]] = {
     "distinct": Distinct,
 }
 """The kinds by the key of their table, whose keys are theirs."""
+UNIQUE = ("participant_sid", "room.room_sid")
 QUIET, QUIET_COUNT = 900, 14400
 """Seconds of quiet before an alert resolves where the rule does not say: of most kinds, and of counts."""
 
@@ -177,6 +179,10 @@ def _judge_by(draft: Draft, raw: Mapping[str, Any], defaults: Mapping[str, Any])
         if label in given:
             draft.wrong((*path, place), f'"{name}" gives the label {label} a second time')
         given[label] = found.name
+        if found.name in UNIQUE:
+            draft.odd(
+                (*path, place), f'"{name}" is another one each time, so each gets an alert of its own, up to 1000'
+            )
     draft.by = tuple(given.values())
     return given
 
@@ -234,8 +240,19 @@ def _judge_annotations(
                 complaint = trial(draft.annotations[name], draft.alert, labels, kind)
             except ValueError as error:
                 complaint = str(error)
+        place = draft.at("annotations", name) if name in own else ("defaults", "annotations", name)
         if complaint:
-            draft.wrong(draft.at("annotations", name) if name in own else ("defaults", "annotations", name), complaint)
+            draft.wrong(place, complaint)
+        elif name in own:
+            _judge_labels_read(draft, place, source, labels)
+
+
+def _judge_labels_read(draft: Draft, place: KeyPath, source: str, labels: Mapping[str, str]) -> None:
+    """A label that is never there reads as its default for ever: mostly it is called otherwise."""
+    for label, line in entries_read(source, "labels").items():
+        if label not in labels and not hasattr(dict, label):
+            known = ", ".join(sorted(labels))
+            draft.odd(place, f"line {line}: alerts of this rule never have the label {label} (they have {known})")
 
 
 def _specimen(raw: Mapping[str, Any]) -> str:

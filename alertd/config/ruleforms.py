@@ -17,7 +17,7 @@ _A_WEEK = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*week\s*")
 _OPEN_FIELD = r"^(publisher_info|publisherInfo|properties)\.[A-Za-z0-9_-]{1,64}$"
 MINUTE, HOUR, DAY = 60, 3600, 86400
 LONGEST_WINDOW = 30 * DAY
-SHORTEST_ABSENCE, LONGEST_ABSENCE = HOUR, DAY
+SHORTEST_ABSENCE, LONGEST_ABSENCE = 15 * MINUTE, DAY
 LARGEST = 1000
 """Of factors and ratios, and of false alarms a week: what is larger was not meant."""
 
@@ -51,7 +51,7 @@ def _window(seconds: int) -> int:
 
 def _absence(seconds: int) -> int:
     if seconds < SHORTEST_ABSENCE:
-        raise ValueError("must be at least 1h: a room is known only once it has ended and its log is complete")
+        raise ValueError("must be at least 15m: rooms start by chance, and are listed a minute or two later")
     if seconds > LONGEST_ABSENCE:
         raise ValueError("must be at most 24h: the first look at an account knows no more than the last day")
     return seconds

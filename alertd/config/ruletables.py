@@ -198,7 +198,9 @@ class AbsentTable(Table):
     fewer_than: Count | None = Field(
         None, description="The limit; with 1 the rule holds when no room started.", examples=[5]
     )
-    over: AbsenceWindow = Field(7200, description="Length of the window for fewer_than: whole minutes, from 1h to 24h.")
+    over: AbsenceWindow = Field(
+        7200, description="Length of the window for fewer_than: whole minutes, from 15m to 24h."
+    )
     below_usual: PartOfUsual | None = Field(
         None, description="What part of the usual must clearly not be reached: 70% of the same time a week before."
     )

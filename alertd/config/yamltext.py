@@ -121,14 +121,14 @@ class _Builder:
         while not isinstance(event := next(self._events), MappingEndEvent):
             name, mark = self._key(event), _mark(event)
             first = self.places.get((*path, name))
-            value = self._value(next(self._events), (*path, name), mark)
+            place = name if first is None else f"{name} in line {mark.line}"  # what is in it has been there only once
+            value = self._value(next(self._events), (*path, place), mark)
             if name == "<<":
                 message = "merge keys (<<) are not part of YAML 1.2; write the keys out, or use defaults"
                 self.mistakes.append(SyntaxMistake(mark, message))
             elif first is None:
                 items[name] = value
             else:
-                self.places[*path, name] = first
                 message = f'the key "{name}" stands here again; it was first set in line {first.key.line}'
                 self.mistakes.append(SyntaxMistake(mark, message))
         return items

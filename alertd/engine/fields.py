@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from dataclasses import field as attribute
-from functools import lru_cache
+from functools import cache, lru_cache
 from operator import attrgetter
 from typing import Literal
 
@@ -137,15 +137,15 @@ def shortened(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+@cache
 def label_name(field: Field) -> str:
-    """The field's name as a label of Prometheus (`[a-zA-Z_][a-zA-Z0-9_]*`).
+    """The field's shortest name as a label of Prometheus (`[a-zA-Z_][a-zA-Z0-9_]*`).
 
-    A room field drops `room.` unless a participant has the same name (`room.media_region` is `room_media_region`);
-    everything else turns what is not a letter, digit or `_` into `_` (`publisher_info_sdk_version`).
+    A room field drops `room.` unless a participant has the same name (`room.media_region` is `room_media_region`), an
+    SDK's version is `sdk_version`; what is not a letter, digit or `_` becomes `_` (`publisher_info_name`).
     """
-    short = field.name.removeprefix("room.")
-    own = field.level == "room" and _FIELDS[short].level == "room"
-    return re.sub(r"[^a-zA-Z0-9_]", "_", short if own else field.name)
+    names = [name for name, known in _FIELDS.items() if known == field]
+    return re.sub(r"[^a-zA-Z0-9_]", "_", min(names or [field.name], key=len))
 
 
 def label_value(field: Field, settled: SettledRoom, participant: Participant) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from alertd.templating import duration, number, percent, time
 
 if TYPE_CHECKING:
-    from alertd.engine.explain import Explanation, Verdict
+    from alertd.engine.explain import Verdict
     from alertd.engine.groups import Notification, NotifiedAlert
     from alertd.engine.samples import Sample
     from alertd.engine.windows import Evidence
@@ -188,7 +188,7 @@ def _story(alert: NotifiedAlert, notification: Notification, external_url: str) 
         summary=text(annotations.get("summary", ""), 700),
         description=text("\n".join(filter(None, [annotations.get("description", ""), *notes[:5]]))),
         facts=tuple(_facts(alert, notification.at)),
-        carried_by=_carried_by(alert.explain),
+        carried_by=_carried_by(alert, notification.at),
         clues=tuple(_clue(item, notification.at) for item in _latest(alert.evidence)[:clues]),
         labels=tuple(f"{line(name, 60)}={line(value, 100)}" for name, value in sorted(alert.labels.items())[:20]),
         why=line(alert.reason, 300),
@@ -318,15 +318,21 @@ def _seen(alert: NotifiedAlert) -> list[Fact]:
     return [Fact("Rooms ended", _stretch(alert.first_seen, alert.last_seen))]
 
 
-def _carried_by(explanation: Explanation | None) -> str:
-    """Which slices carry the matches, in one line: `media_region ie1: 31 of 40 (62 % of its 50, 14 times the rest)`."""
+def _carried_by(alert: NotifiedAlert, at: int) -> str:
+    """Which slices carry the matches, in one line: `media_region ie1: 31 of 40 (62 % of its 50, 14 times the rest)`.
+
+    It says as of when, if other figures beside it are of another time.
+    """
+    explanation, sample = alert.explain, alert.sample
     if explanation is None or not explanation.tells:
         return ""
+    of_now = sample is not None and (sample.matched, sample.total) == (explanation.matched, explanation.total)
+    as_of = "" if of_now or alert.explained_at is None else f"; as of {_moment(alert.explained_at, at)}"
     told = [f"{one.field} {line(one.value, 60)}: {explanation.extent(one)}" for one in explanation.slices]
     first, others = told[:1], [f"also {slice_}" for slice_ in told[1:]]
     if not explanation.localised:
         first = [f"most by {slice_}" for slice_ in first]
-    return "; ".join(filter(None, [_VERDICTS[explanation.verdict], *first, *others])) + explanation.caveat
+    return "; ".join(filter(None, [_VERDICTS[explanation.verdict], *first, *others])) + explanation.caveat + as_of
 
 
 def _latest(evidence: tuple[Evidence, ...]) -> list[Evidence]:

@@ -72,7 +72,7 @@ def test_absence_without_annotations_gets_texts_that_say_how_many_rooms_started(
     sample = msgspec.structs.replace(SAMPLE, value=rooms, matched=rooms, limit=5, window=7200)
     variables = {"labels": {}, "sample": sample, "rule": {}}
     assert found.annotations["summary"](variables) == summary
-    assert f"are known: {rooms}. The rule holds below 5." in found.annotations["description"](variables)
+    assert f"started within 2h: {rooms}. The rule holds below 5." in found.annotations["description"](variables)
 
 
 @pytest.mark.parametrize(

@@ -270,7 +270,7 @@ def test_who_left_and_came_back_within_a_minute_is_marked(settled_room, at, span
         ("room.room_type", "room_type"),
         ("room_type", "room_type"),
         ("room.media_region", "room_media_region"),
-        ("publisher_info.sdk_version", "publisher_info_sdk_version"),
+        ("publisher_info.sdk_version", "sdk_version"),
         ("publisher_info.foo-bar", "publisher_info_foo_bar"),
         ("account", "account"),
     ],
