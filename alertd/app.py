@@ -221,7 +221,7 @@ class App:
 
     async def adopt(self, loaded: Loaded) -> None:
         """Go on with other rules, routes and receivers; StoreError leaves all as it was."""
-        policy = policy_of(loaded)
+        policy = policy_of(loaded, heartbeat=True)
         receivers = receivers_of(loaded.config, self.session)
         await self.evaluator.adopt(policy)
         self.deliverer.adopt(receivers)
@@ -269,7 +269,7 @@ async def built(loaded: Loaded, clock: Clock) -> AsyncIterator[App]:
         stack.push_async_callback(store.close)
         session = await stack.enter_async_context(open_session())
         holder = f"{platform.node()}/{hashlib.sha256(str(config.path.absolute()).encode()).hexdigest()[:8]}"
-        policy, receivers = policy_of(loaded), receivers_of(config, session)
+        policy, receivers = policy_of(loaded, heartbeat=True), receivers_of(config, session)
         app = App(
             config,
             policy,

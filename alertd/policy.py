@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession
 
 
-def policy_of(loaded: Loaded) -> Policy:
-    """The policy of a configuration with its rules; looks that are rare leave an account unseen for longer."""
+def policy_of(loaded: Loaded, *, heartbeat: bool = False) -> Policy:
+    """The policy of a configuration with its rules; looks that are rare leave an account unseen for longer.
+
+    What runs beats (`heartbeat`), what goes over the past does not.
+    """
     config = loaded.config
     return Policy(
         rules=loaded.rules,
@@ -26,6 +29,7 @@ def policy_of(loaded: Loaded) -> Policy:
         integrations=_integrations(config),
         inhibit_rules=config.inhibit_rules,
         intervals=config.intervals,
+        heartbeat=heartbeat,
         accounts=tuple(account.name for account in config.accounts),
         blind_after=max(BLIND_AFTER, 3 * config.collect.every),
         listed_after=-(-config.collect.every // MINUTE) + 1,

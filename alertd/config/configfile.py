@@ -143,6 +143,8 @@ def build_route(table: RouteTable, above: Route) -> Route:
         "group_wait": table.group_wait,
         "group_interval": table.group_interval,
         "repeat_interval": table.repeat_interval,
+        "repeat_factor": table.repeat_factor,
+        "repeat_at_most": table.repeat_at_most,
     }
     own = replace(
         above,

@@ -226,6 +226,13 @@ class RouteTable(Table):
     group_wait: Duration | None = Field(None, description="How long a new group waits for more alerts. First: 30s.")
     group_interval: Pause | None = Field(None, description="How long until changes of a group are told. First: 5m.")
     repeat_interval: Pause | None = Field(None, description="How long until the same is told again. First: 4h.")
+    repeat_factor: float | None = Field(
+        None,
+        ge=1,
+        le=10,
+        description="Each time so many times as long as before: 2 tells it ever more rarely. First: 1.",
+    )
+    repeat_at_most: Pause | None = Field(None, description="How rare it becomes at most. First: 1d.")
     matchers: tuple[MatcherText, ...] = Field(
         (), description="Which alerts take this route; all must match.", examples=[['severity="page"']]
     )

@@ -13,7 +13,7 @@ from alertd.engine.alerts import Alert, Finding, Timing, advance, fingerprint, f
 from alertd.engine.counting import Windows
 from alertd.engine.durations import format_duration
 from alertd.engine.groups import Group, Notification, Quiet, flush, joined, settled_in
-from alertd.engine.health import RULE_PREFIX, ailments
+from alertd.engine.health import AT_WORK, RULE_PREFIX, WATCHDOG, ailments, wants_watchdog
 from alertd.engine.inhibition import Inhibitions
 from alertd.engine.intervals import muted_by
 from alertd.engine.kinds import Absent
@@ -299,10 +299,22 @@ def _judge_health(tick: _Tick) -> None:
         if after is not before:
             said = ailment.afterwards if after.state == "resolved" else ailment.annotations
             _keep(tick, before, msgspec.structs.replace(after, annotations=said))
+    if tick.policy.heartbeat and wants_watchdog(tick.policy.tree):
+        told.add(_beat(tick))
     for before in list(tick.alerts.values()):
         alive = before.state in ("pending", "firing") and before.rule.startswith(RULE_PREFIX)
         if alive and before.fingerprint not in told:
             _record(tick, before, advance(before, _gone("it is no longer known to be in trouble"), tick.now), None)
+
+
+def _beat(tick: _Tick) -> str:
+    """The heartbeat begins, or goes on without a word; returns its fingerprint."""
+    mark = fingerprint(WATCHDOG)
+    before = tick.alerts.get(mark) or Alert(fingerprint=mark, rule=f"{RULE_PREFIX}watchdog", labels=dict(WATCHDOG))
+    if before.state != "firing":
+        finding = Finding(timing=Timing(), holds=True, why="alertd is at work")
+        _keep(tick, before, msgspec.structs.replace(advance(before, finding, tick.now), annotations=AT_WORK))
+    return mark
 
 
 def _record(tick: _Tick, before: Alert, after: Alert, rule: Rule | None) -> None:

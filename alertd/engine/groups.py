@@ -89,10 +89,12 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What one integration was last told about a group: when, and the fingerprints of the alerts that fired then."""
+    """What one integration was last told about a group: when, and the fingerprints of the alerts that fired then;
+    `repeats` is how many times the same was told again."""
 
     at: int
     firing: tuple[str, ...] = ()
+    repeats: int = 0
 
 
 class Quiet(NamedTuple):
@@ -194,7 +196,8 @@ def flush(
         wanted, allowed = (_due(integration, before, members, route, now, by) for by in (Quiet(), quiet))
         if allowed:
             known = set(before.firing if before else ()) & set(quiet.hidden)
-            told[name] = Told(at=now, firing=_firing(members, quiet.hidden.keys() - known))
+            repeats = before.repeats + 1 if before and allowed == "repeat interval elapsed" else 0
+            told[name] = Told(at=now, firing=_firing(members, quiet.hidden.keys() - known), repeats=repeats)
             tells = _told_alerts(members, before, integration.send_resolved, quiet)
             sent += [_notification(group, integration, allowed, tells, now)] if tells else []
         mark = _kept_back(wanted, members, quiet) if wanted and not allowed else ""
@@ -230,7 +233,8 @@ def _due(
     over = [alert for alert in over if not alert.late or alert.fingerprint not in quiet.hidden]
     hidden = _firing([alert for alert in members if alert.fingerprint in quiet.hidden])
     firing = _firing(shown)
-    return needs(before, firing, over, integration.send_resolved, route.repeat_interval, now, again, hidden)
+    repeat = route.repeat_after(before.repeats if before else 0)
+    return needs(before, firing, over, integration.send_resolved, repeat, now, again, hidden)
 
 
 def _kept_back(reason: Reason | None, members: Iterable[Alert], quiet: Quiet) -> str:

@@ -8,9 +8,27 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from alertd.engine.alerts import Finding, Timing
+from alertd.engine.routes import Tree
 
 RULE_PREFIX = "alertd/"
 """Begins the rule key of alerts about alertd itself; no rule file can make one."""
+
+
+WATCHDOG = {"alertname": "Watchdog", "severity": "none"}
+"""An alert that always fires, for who watches that alertd is at work; Prometheus' name for it."""
+AT_WORK = {
+    "summary": "alertd is at work",
+    "description": "This alert always fires. Let something outside of this machine tell you when it does not come.",
+}
+
+
+def wants_watchdog(tree: Tree) -> bool:
+    """Whether a route asks for the heartbeat by name: nobody else is to be bothered by it."""
+    return any(
+        matcher.name == "alertname" and matcher.op in ("=", "=~")
+        for place in tree.match(WATCHDOG)
+        for matcher in place.route.matchers
+    )
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):

@@ -100,7 +100,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What people have decided: rules, routes, the integrations of each receiver, and what keeps alerts quiet."""
+    """What people have decided: rules, routes, the integrations of each receiver, and what keeps alerts quiet.
+
+    With `heartbeat` an alert always fires, if a route asks for it.
+    """
 
     rules: tuple[Rule, ...]
     tree: Tree
@@ -109,6 +112,7 @@ class Policy:
     inhibit_rules: tuple[InhibitRule, ...] = ()
     intervals: Mapping[str, TimeInterval] = field(default_factory=dict)
     health_severity: str = "page"
+    heartbeat: bool = False
     blind_after: int = BLIND_AFTER
     listed_after: int = LISTED_AFTER
 

@@ -60,7 +60,10 @@ def _anchored(value: str) -> re.Pattern[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A node of the tree, with what it inherits already filled in; durations in seconds."""
+    """A node of the tree, with what it inherits already filled in; durations in seconds.
+
+    Each repetition waits `repeat_factor` times as long as the one before, up to `repeat_at_most`.
+    """
 
     receiver: str
     group_by: tuple[str, ...] = ()
@@ -68,11 +71,19 @@ class Route:
     group_wait: int = 30
     group_interval: int = 300
     repeat_interval: int = 14400
+    repeat_factor: float = 1.0
+    repeat_at_most: int = 86400
     matchers: tuple[Matcher, ...] = ()
     continue_: bool = False
     mute_time_intervals: tuple[str, ...] = ()
     active_time_intervals: tuple[str, ...] = ()
     routes: tuple[Route, ...] = ()
+
+    def repeat_after(self, repeats: int) -> int:
+        """How long until the same is told again, after it has been so many times."""
+        longest = max(self.repeat_interval, self.repeat_at_most)
+        grown = self.repeat_interval * self.repeat_factor ** min(repeats, 100)
+        return int(min(grown, longest)) if self.repeat_factor > 1 else self.repeat_interval
 
 
 @dataclass(frozen=True, slots=True)

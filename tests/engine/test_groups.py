@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -347,3 +348,37 @@ def test_what_began_and_ended_in_the_muted_time_is_forgotten():
 def test_a_repeat_that_is_muted_is_said_to_be_withheld():
     flushed = quietly(group("a", slack=told_of("a", ago=5 * HOUR)), FIRES, quiet=MUTED)
     assert why_withheld(flushed) == [("repeat interval elapsed", "muted by the time interval nights")]
+
+
+# repeats that grow rarer
+
+
+def repeated(route: Route, hours: int) -> list[int]:
+    """After how many hours the same was told again, looked at every five minutes."""
+    here, told = group("a"), []
+    for minute in range(0, hours * 60, 5):
+        flushed = flush(here, route, {"a": FIRES}, (SLACK,), NOW + 60 * minute)
+        here = flushed.group
+        told += [minute // 60 for one in flushed.notifications if one.reason == "repeat interval elapsed"]
+    return told
+
+
+def test_repeats_come_at_the_interval_unless_they_are_to_grow_rarer():
+    assert repeated(ROUTE, 25) == [4, 8, 12, 16, 20, 24]
+    assert repeated(replace(ROUTE, repeat_factor=2.0), 100) == [4, 12, 28, 52, 76]
+
+
+def test_news_make_repeats_frequent_again():
+    rarer = replace(ROUTE, repeat_factor=2.0)
+    before = group("a", "b", slack=Told(at=NOW - 300, firing=("a",), repeats=3))
+    (sent,) = (flushed := flush(before, rarer, {"a": FIRES, "b": ALSO}, (SLACK,), NOW)).notifications
+    assert (sent.reason, flushed.group.told[SLACK.name].repeats) == ("new alerts added", 0)
+
+
+@pytest.mark.parametrize(
+    ("factor", "most", "hours"), [(1.0, 1, 4), (3.0, 24 * HOUR, 12), (3.0, HOUR, 4), (10.0, 10**9, 40)]
+)
+def test_the_next_repeat_is_bounded(factor, most, hours):
+    route = replace(ROUTE, repeat_factor=factor, repeat_at_most=most)
+    assert (route.repeat_after(0), route.repeat_after(1)) == (4 * HOUR, hours * HOUR)
+    assert route.repeat_after(10**6) <= max(most, 4 * HOUR)

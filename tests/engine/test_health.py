@@ -9,7 +9,7 @@ import pytest
 from alertd.engine.groups import Integration
 from alertd.engine.health import KINDS, RULE_PREFIX, Trouble, ailments
 from alertd.engine.outcome import Policy, Sight
-from alertd.engine.routes import Route, Tree
+from alertd.engine.routes import Matcher, Route, Tree
 
 NOON = 1_772_452_800
 SUBJECTS = {
@@ -138,3 +138,33 @@ def test_where_looks_are_rare_one_that_fails_is_no_news(story, policy):
     assert story(policy=rare, troubles=(trouble("poll", 10),), minutes=60).events == [
         (25, "firing", "AlertdPollFailing")
     ]
+
+
+# the heartbeat
+
+
+def beating(matcher: str = 'alertname="Watchdog"', **parts) -> dict[str, object]:
+    below = Route(
+        receiver="deadman", group_wait=0, group_interval=60, repeat_interval=60, matchers=(Matcher.parse(matcher),)
+    )
+    tree = Tree(Route(receiver="oncall", routes=(below,)))
+    told = {"deadman": (Integration("deadman/webhook[0]"),), "oncall": (Integration("oncall/webhook[0]"),)}
+    return {"tree": tree, "integrations": told, "heartbeat": True} | parts
+
+
+def test_a_heartbeat_comes_each_minute_to_the_route_that_asks_for_it(story, policy_of):
+    told = story(policy=policy_of(**beating()), minutes=10)
+    assert [reason for _, reason, _, _ in told.sent] == ["first notification"] + ["repeat interval elapsed"] * 9
+    assert {one.receiver for one in told.notifications} == {"deadman"}
+    assert [event for _, event, _ in told.events] == ["firing"]
+
+
+@pytest.mark.parametrize("parts", [beating(heartbeat=False), beating('severity!="page"'), beating('alertname!="Down"')])
+def test_who_does_not_ask_for_it_by_name_is_not_bothered(story, policy_of, parts):
+    assert story(policy=policy_of(**parts), minutes=10).sent == []
+
+
+def test_when_no_route_asks_for_it_any_more_it_is_over(story, policy_of):
+    later = {1_772_452_800 + 300: policy_of(**beating('alertname="Other"'))}
+    told = story(policy=policy_of(**beating()), policies=later, minutes=10)
+    assert [event for _, event, _ in told.events] == ["firing", "resolved"]
