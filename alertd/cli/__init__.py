@@ -234,7 +234,7 @@ def deliveries(context: click.Context, config: Path | None, failed: bool, limit:
 @click.option("--config", "config", type=FILE, metavar="FILE", help="The configuration, for the database it names.")
 @click.pass_obj
 def retry(above: Path | None, config: Path | None, id: str) -> None:  # noqa: A002 - the word users see in --help
-    """Send a notification again that was given up or waits for its next attempt."""
+    """Send a notification again that was given up, send one that was withheld, or try one sooner that waits."""
     from alertd.cli.deliveries import retry_delivery
 
     with told():

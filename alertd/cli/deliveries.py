@@ -35,7 +35,9 @@ def retry_delivery(config: Path, id: str) -> int:  # noqa: A002 - named as in th
     if asyncio.run(_retry(config, id)):
         click.echo(f"{id} will be sent again with the next turn of the daemon")
         return 0
-    click.echo(f"alertd: there is no notification {id} that was given up or waits; see `alertd deliveries`", err=True)
+    click.echo(
+        f"alertd: there is no notification {id} that was given up, withheld or waits; see `alertd deliveries`", err=True
+    )
     return 1
 
 

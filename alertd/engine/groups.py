@@ -204,7 +204,7 @@ def flush(
         if mark and mark != withheld.get(name):
             tells = _told_alerts(members, before, integration.send_resolved, Quiet())
             one = _notification(group, integration, wanted or "late", tells, now)
-            kept_back.append(msgspec.structs.replace(one, withheld=_because(members, quiet)))
+            kept_back += [msgspec.structs.replace(one, withheld=_because(members, quiet))] if tells else []
         withheld = {**withheld, name: mark} if mark else {key: old for key, old in withheld.items() if key != name}
     firing = _firing(members)
     if not firing and not (quiet.muted and withheld):

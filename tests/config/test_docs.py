@@ -171,5 +171,14 @@ def test_the_rule_of_the_guide_passes_its_tests(write):
     assert re.findall(r"^  ok .*$", shown[1], re.MULTILINE) == re.findall(r"^  ok .*$", result.output, re.MULTILINE)
 
 
+@pytest.mark.parametrize("name", ["since-release", "nobody"])
+def test_the_other_rules_of_the_guide_pass_their_tests_too(write, name):
+    files = dict(re.findall(rf"```yaml ({name}[a-z.]*)\n(.*?)```", GUIDE, re.DOTALL))
+    assert set(files) == {f"{name}.yaml", f"{name}.test.yaml"}
+    paths = [write(f"rules/{file}", text) for file, text in files.items()]
+    result = CliRunner().invoke(alertd, ["test", str(paths[-1])])
+    assert result.exit_code == 0, result.output
+
+
 def test_the_guide_offers_every_kind():
     assert set(KINDS) <= set(re.findall(r"`(\w+)`", section("3. Choose the kind", GUIDE)))

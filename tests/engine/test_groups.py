@@ -345,6 +345,12 @@ def test_what_began_and_ended_in_the_muted_time_is_forgotten():
     assert quietly(muted.group, ENDED, quiet=MUTED, now=NOW + 300).group is None
 
 
+def test_nothing_is_withheld_from_who_would_not_have_been_told():
+    here = group("a", mail=told_of("a"))
+    flushed = flush(here, ROUTE, {"a": ENDED}, (MAIL,), NOW, MUTED)
+    assert (flushed.notifications, flushed.withheld) == ([], [])
+
+
 def test_a_repeat_that_is_muted_is_said_to_be_withheld():
     flushed = quietly(group("a", slack=told_of("a", ago=5 * HOUR)), FIRES, quiet=MUTED)
     assert why_withheld(flushed) == [("repeat interval elapsed", "muted by the time interval nights")]
