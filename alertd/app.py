@@ -255,7 +255,7 @@ class App:
             self.metrics.alerts.labels(state).set(sum(alert.state == state for alert in snapshot.alerts.values()))
         for one in self.collectors:
             if one.catch_up.of:
-                self.metrics.missing.labels(one.account).set(one.catch_up.left)
+                self.metrics.missing.labels(one.account).set(one.missing)
         self.metrics.evaluated_until.set(await self.store.evaluated_until() or 0)
 
 

@@ -89,6 +89,12 @@ class Collector:
         return self._listing.catch_up
 
     @property
+    def missing(self) -> int:
+        """Seconds of starts of which rooms may have been missed so far."""
+        now = self.common_now()
+        return sum((one.before or now) - one.after for one in self._listing.missing(now))
+
+    @property
     def caught_up(self) -> int:
         """Rooms settled since catching up began."""
         return self._settler.settled - self.catch_up.settled_before
@@ -177,17 +183,26 @@ class Collector:
             await self._list_on(intake, todo, now, None if whole else began_at + self._every)
 
     async def _list_on(self, intake: Intake, todo: deque[Stretch], now: int, until: int | None) -> None:
-        """The newest starts first, and from `until` on one stretch of the oldest: if every look is too short for all
-        that is due, neither the present nor the past is put off for ever. What fails does not count as a turn."""
+        """The newest starts first, and from `until` on one stretch of the oldest that may lack rooms: if every look is
+        too short for all that is due, neither the present nor the past is put off for ever. What fails is no turn."""
         had_a_turn = False
         while todo:
             is_late = had_a_turn and until is not None and self._now() >= until
-            stretch = todo.pop() if is_late else todo.popleft()
+            stretch = self._oldest(todo, now) if is_late else todo.popleft()
             done = await self._listing.further(intake, stretch, now)
             await self._saw(intake.look, self._now())
             had_a_turn = had_a_turn or done
             if is_late and done:
                 break
+
+    def _oldest(self, todo: deque[Stretch], now: int) -> Stretch:
+        """The oldest stretch of starts that may lack rooms so far, taken out; what is but gone over again can wait."""
+        lacking = self._listing.missing(now)
+        places = [place for place, one in enumerate(todo) if any(one.meets(hole, now) for hole in lacking)]
+        oldest = min(places or range(len(todo)), key=lambda place: todo[place])
+        stretch = todo[oldest]
+        del todo[oldest]
+        return stretch
 
     async def _saw(self, look: Look, at: int) -> None:
         if not look.blind:  # what could not be read may not pass for recovery

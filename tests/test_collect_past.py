@@ -123,6 +123,25 @@ async def test_a_look_leaves_to_the_next_what_can_wait_but_not_one_that_is_to_se
     assert (await collector_of().look()).missing == 0
 
 
+async def test_what_may_lack_rooms_has_its_turn_before_what_is_but_gone_over_again(
+    collector_of, twilio, store, clock, lists
+):
+    """After a day without a look the week is due to be listed again; each look ends long before all that is done."""
+    began = clock.now()
+    collector = collector_of(backfill=6 * DAY)
+    await collector.look(whole=True)
+    asked(twilio)
+    clock.reading += 26 * HOUR
+    lost = {twilio.add(hours, ended=began + hours * HOUR) for hours in range(1, 24, 4)}
+    lists.seconds = 25
+    await collector.look()
+    assert asked(twilio)[-1][0] >= began - 26 * HOUR
+    for _ in range(30):
+        clock.reading += MINUTE
+        await collector.look()
+    assert await settled(store, clock) == lost
+
+
 async def test_look_by_look_everything_is_seen_and_each_start_listed_once(collector_of, twilio, store, clock, lists):
     wanted = {twilio.add(hours, ended=clock.now() - hours * HOUR) for hours in range(1, 24)}
     began = int(clock.now())

@@ -63,6 +63,10 @@ class Stretch(NamedTuple):
         left.append(Stretch(at, self.before))
         return [part for part in reversed(left) if part.after < (part.before or 0)]
 
+    def meets(self, other: Stretch, now: int) -> bool:
+        """Whether a start may lie in both; those without an end go on to `now`."""
+        return self.after < (other.before or now) and other.after < (self.before or now)
+
     def halves(self) -> tuple[Stretch, ...]:
         """The stretch in two, or itself if it is too short for that to help."""
         middle = (self.after + (self.before or self.after)) // 2
