@@ -30,6 +30,7 @@ from alertd.pseudonyms import shown
 from alertd.reload import Reloader
 from alertd.store import Store, open_store
 from alertd.web import build_web
+from alertd.web.alertmanager import AlertmanagerApi
 from alertd.web.changes import reload_route
 from alertd.web.metrics import Metrics
 from alertd.web.pages import Pages
@@ -337,6 +338,10 @@ async def served(app: App) -> AsyncIterator[str]:
     """The app's web page, listening; gives the address it listens on. OSError if the port is taken."""
     pages = Pages(app.store, lambda: app.policy, app.clock, lambda: app.reloader.problems)
     made = build_web(app.metrics, app.missing, app.refresh, pages)
+    api = AlertmanagerApi(
+        app.store, lambda: app.policy, lambda: app.config.http.address, app.clock, began=app.clock.now()
+    )
+    made.router.add_routes(api.routes())
     made.router.add_routes([reload_route(lambda: app.reloader.reload("request"))])
     runner = web.AppRunner(made, access_log=None)
     await runner.setup()

@@ -59,15 +59,24 @@ class TimeInterval:
         return any(interval.contains(moment) for interval in self.intervals)
 
 
-def muted_by(mute: Iterable[str], active: Collection[str], intervals: Mapping[str, TimeInterval], moment: int) -> str:
+def muted_by(mute: Collection[str], active: Collection[str], intervals: Mapping[str, TimeInterval], moment: int) -> str:
     """Why nothing is told at `moment`: it lies in an interval of `mute`, or in none of `active`, if there are any; else
     an empty text."""
-    for name in mute:
-        if name in intervals and intervals[name].contains(moment):
-            return f"muted by the time interval {name}"
-    if active and not any(name in intervals and intervals[name].contains(moment) for name in active):
-        return f"outside of the time interval{'s' * (len(active) > 1)} {', '.join(active)}"
-    return ""
+    names = muting(mute, active, intervals, moment)
+    if not names:
+        return ""
+    how = "muted by" if set(names) <= set(mute) else "outside of"
+    return f"{how} the time interval{'s' * (len(names) > 1)} {', '.join(names)}"
+
+
+def muting(
+    mute: Collection[str], active: Collection[str], intervals: Mapping[str, TimeInterval], moment: int
+) -> tuple[str, ...]:
+    """The names of the intervals that mute: those of `mute` in which `moment` lies, else all of `active` if it lies in
+    none of them."""
+    inside = {name for name in (*mute, *active) if name in intervals and intervals[name].contains(moment)}
+    found = tuple(name for name in mute if name in inside)
+    return found or (() if inside.intersection(active) else tuple(active))
 
 
 def _within(ranges: Iterable[Range], value: int) -> bool:
