@@ -1,6 +1,7 @@
 """A week of the busiest account in the foulest weather, sped up: is any room missed, does memory grow, what was said?
 
-Usage: python -m benchmarks.soak [--rooms-per-day 200000] [--days 7] [--speed 200] [--kills 10] [--output FILE]
+Usage: python -m benchmarks.soak [--rooms-per-day 200000] [--days 7] [--speed 200] [--kills 10]
+       [--rules FILE] [--output FILE]
 
 The simulator runs in this process, `alertd run` in one of its own, which is killed now and then and started again. In
 the end the database is compared with what the simulator knows that a client could count.
@@ -38,6 +39,7 @@ from benchmarks.rounds import say
 
 KEY, SECRET = "SK" + "5" * 32, "simulated"
 MINUTE, HOUR, DAY = 60, 3600, 86400
+RULES = Path(__file__).parent.parent / "rules"
 PATIENCE = 6 * HOUR
 """Simulated seconds for which a room, or its last change, must have stood: outages last, and relisting takes turns."""
 CONFIG = """
@@ -74,6 +76,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=10, help="SIGKILLs, spread evenly")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--scenario", default="foul-weather")
+    parser.add_argument("--rules", type=Path, default=RULES, help="few rules leave a sped-up machine time to collect")
     parser.add_argument("--port", type=int, default=9299)
     parser.add_argument("--output", type=Path, help="the findings as JSON")
     return parser.parse_args()
@@ -128,7 +131,7 @@ async def live(asked: argparse.Namespace, folder: Path) -> dict[str, object]:
     start = int(time.time())
     clock = FastClock(start, asked.speed)
     async with serve(build_app(scenario, clock, {KEY: SECRET}, seed=asked.seed)) as base:
-        rules = Path(__file__).parent.parent / "rules"
+        rules = asked.rules.resolve()
         config = CONFIG.format(base=base, key=KEY, secret=SECRET, every=asked.every, rules=rules, port=asked.port)
         (folder / "a.toml").write_text(config)
         daemon = Daemon(folder, base, asked.port)

@@ -12,18 +12,15 @@ import msgspec
 from alertd.engine.alerts import Alert, Finding, Timing, advance, fingerprint, fired, over
 from alertd.engine.counting import Windows
 from alertd.engine.durations import format_duration
-from alertd.engine.groups import Group, Notification, Quiet, flush, joined, settled_in
 from alertd.engine.health import AT_WORK, RULE_PREFIX, WATCHDOG, ailments, wants_watchdog
-from alertd.engine.inhibition import Inhibitions
-from alertd.engine.intervals import muted_by
 from alertd.engine.kinds import Absent
 from alertd.engine.outcome import PASSED, Event, Outcome, Policy, Snapshot
 from alertd.engine.populations import GroupWindow
 from alertd.engine.questions import Question, question
-from alertd.engine.routes import Route
 from alertd.engine.rules import Rule
 from alertd.engine.samples import LATE, Peer, Scene, View, judge_past, sample_of, telling
 from alertd.engine.settle import OpenRoom
+from alertd.engine.telling import tell
 from alertd.engine.windows import MINUTE
 
 SHOWN = 5
@@ -44,17 +41,12 @@ class _Tick:
     windows: Windows
     snapshot: Snapshot
     alerts: dict[str, Alert]
-    groups: dict[str, Group]
     waiting: dict[str, list[int]]
     unsettled: dict[str, dict[int, int]]
     errors: dict[str, str]
     judged: set[str] = field(default_factory=set)
     changed: dict[str, Alert] = field(default_factory=dict)
-    touched: set[str] = field(default_factory=set)
-    gone: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-    notifications: list[Notification] = field(default_factory=list)
-    withheld: list[Notification] = field(default_factory=list)
     questions: list[Question] = field(default_factory=list)
     lively: Mapping[str, list[GroupWindow]] | None = None
 
@@ -77,7 +69,6 @@ def decide(now: int, policy: Policy, windows: Windows, snapshot: Snapshot) -> Ou
         windows,
         snapshot,
         dict(snapshot.alerts),
-        dict(snapshot.groups),
         waiting,
         _unsettled(policy, snapshot, now),
         dict(windows.faults),
@@ -89,17 +80,16 @@ def decide(now: int, policy: Policy, windows: Windows, snapshot: Snapshot) -> Ou
             _judge_rule(tick, rule)
     _judge_orphans(tick)
     _judge_health(tick)
-    _join_groups(tick)
-    _flush_groups(tick)
+    telling = tell(now, policy, tick.alerts, tick.changed.keys(), snapshot.groups)
     return Outcome(
-        alerts=tuple(tick.changed.values()),
-        groups=tuple(tick.groups[key] for key in sorted(tick.touched) if key in tick.groups),
-        gone_groups=tuple(tick.gone),
-        notifications=tuple(tick.notifications),
-        withheld=tuple(tick.withheld),
+        alerts=tuple((tick.changed | telling.alerts).values()),
+        groups=telling.groups,
+        gone_groups=telling.gone,
+        notifications=telling.notifications,
+        withheld=telling.withheld,
         events=_in_order(tick.events, policy.rules),
         errors=tick.errors,
-        next_at=min((group.flush_at for group in tick.groups.values()), default=None),
+        next_at=telling.next_at,
         questions=tuple(tick.questions),
     )
 
@@ -370,58 +360,6 @@ def _annotations(tick: _Tick, rule: Rule, alert: Alert) -> dict[str, str]:
             texts[name] = f"(the template of {name} failed: {error})"
             tick.errors[rule.key] = f"annotation {name}: {error}"
     return texts
-
-
-def _join_groups(tick: _Tick) -> None:
-    for alert in tick.alerts.values():
-        if alert.state == "firing" or (alert.told_late(tick.now) and alert.fingerprint in tick.changed):
-            for group in joined(tick.groups, tick.policy.tree, alert, tick.now):
-                tick.groups[group.key] = group
-                tick.touched.add(group.key)
-
-
-def _flush_groups(tick: _Tick) -> None:
-    due = [group for group in tick.groups.values() if group.flush_at <= tick.now]
-    firing = [(alert.fingerprint, alert.labels) for alert in tick.alerts.values() if alert.state == "firing"]
-    inhibitions = Inhibitions(tick.policy.inhibit_rules, firing if due else ())
-    for group in sorted(due, key=lambda group: (group.flush_at, group.key)):
-        place = tick.policy.tree.at(group.route)
-        after: Group | None = None
-        if place is not None:
-            today = settled_in(group, tick.policy.tree, tick.alerts)
-            integrations = tick.policy.integrations.get(today.receiver, ())
-            quiet = _quiet(tick, place.route, today, inhibitions)
-            after, notifications, withheld = flush(today, place.route, tick.alerts, integrations, tick.now, quiet)
-            tick.notifications += notifications
-            tick.withheld += withheld
-            if notifications:
-                _note_told(tick, today, quiet)
-        if after is None:
-            del tick.groups[group.key]
-            tick.gone.append(group.key)
-        else:
-            tick.groups[group.key] = after
-            tick.touched.add(group.key)
-
-
-def _quiet(tick: _Tick, route: Route, group: Group, inhibitions: Inhibitions) -> Quiet:
-    """What keeps the group, or some of its alerts, from being told."""
-    policy, hidden = tick.policy, {}
-    for member in group.members:
-        sources = inhibitions.of(member, tick.alerts[member].labels) if member in tick.alerts else ()
-        if sources:
-            named = [f"{tick.alerts[source].labels['alertname']} ({source})" for source in sources]
-            hidden[member] = f"inhibited by {', '.join(named)}"
-    muted = muted_by(route.mute_time_intervals, route.active_time_intervals, policy.intervals, tick.now)
-    return Quiet(muted, hidden)
-
-
-def _note_told(tick: _Tick, group: Group, quiet: Quiet) -> None:
-    """Somebody is told of the group now, but for what is hidden."""
-    for member in group.members:
-        alert = tick.alerts.get(member)
-        if alert is not None and alert.state == "firing" and not alert.told and member not in quiet.hidden:
-            tick.alerts[member] = tick.changed[member] = msgspec.structs.replace(alert, told=True)
 
 
 def _blind(tick: _Tick, rule: Rule, group: GroupWindow, account: str | None) -> str:
