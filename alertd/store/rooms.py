@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alertd.engine.records import Participant, Room, SettledRoom, epoch
 from alertd.engine.ticks import Change
-from alertd.store import turns, waiting
+from alertd.store import turns
 from alertd.store.packing import digest, pack_body, pack_sid, slices, unpack_body, unpack_sid
 from alertd.store.schema import accounts, open_rooms, rooms
 
@@ -145,7 +145,6 @@ async def _drop_open(connection: AsyncConnection, keys: Iterable[Key]) -> None:
     for account_id, sids in _by_account(keys):
         here = (open_rooms.c.account_id == account_id) & open_rooms.c.sid.in_(sids)
         await connection.execute(delete(open_rooms).where(here))
-        await waiting.drop_going(connection, account_id, sids)
 
 
 class Stored(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from msgspec.structs import asdict
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alertd.engine.coverage import LAST_SHOWN, Coverage, Seen
@@ -14,7 +14,7 @@ from alertd.engine.settle import OpenRoom
 from alertd.engine.windows import MINUTE
 from alertd.store import turns
 from alertd.store.packing import pack_sid, slices, unpack_sid
-from alertd.store.schema import accounts, coverage, going, open_rooms, sights
+from alertd.store.schema import accounts, coverage, going, open_rooms, rooms, sights
 
 
 async def note_open(connection: AsyncConnection, account: str, waiting: Sequence[OpenRoom]) -> None:
@@ -28,7 +28,6 @@ async def note_open(connection: AsyncConnection, account: str, waiting: Sequence
         await connection.execute(
             statement.on_conflict_do_update(index_elements=["account_id", "sid"], set_=renewed), rows
         )
-        await drop_going(connection, account_id, [pack_sid(room.room_sid) for room in waiting])
 
 
 def _row(account_id: int, room: OpenRoom) -> dict[str, object]:
@@ -44,30 +43,33 @@ def _row(account_id: int, room: OpenRoom) -> dict[str, object]:
 
 
 async def note_going(connection: AsyncConnection, account: str, started: Mapping[str, int], now: int) -> None:
-    """Keep rooms that go on, by sid with the second of their start; none lasts longer than a day and is then unsaid."""
+    """Keep rooms that go on, by sid with the second of their start; those that are over by now are dropped here, since
+    to do so wherever rooms settle would cost far more. None lasts longer than a day."""
     await turns.take_turn(connection)
     account_id = (await turns.account_ids(connection, [account]))[account]
     rows = [{"account_id": account_id, "sid": pack_sid(sid), "started": at} for sid, at in started.items()]
     if rows:
         await connection.execute(turns.insert(connection, going).on_conflict_do_nothing(), rows)
-    too_long = (going.c.account_id == account_id) & (going.c.started < now - LAST_SHOWN)
-    await connection.execute(delete(going).where(too_long))
-
-
-async def drop_going(connection: AsyncConnection, account_id: int, sids: Sequence[bytes]) -> None:
-    """These rooms go on no more."""
-    for part in slices(sids):
-        await connection.execute(delete(going).where(going.c.account_id == account_id, going.c.sid.in_(part)))
+    is_over = or_(_settled, _open, going.c.started < now - LAST_SHOWN)
+    await connection.execute(delete(going).where(going.c.account_id == account_id, is_over))
 
 
 async def going_on(connection: AsyncConnection) -> dict[str, dict[int, int]]:
     """How many rooms go on, by account and the minute of their start."""
     minute = going.c.started // MINUTE
-    query = select(accounts.c.name, minute, func.count()).join_from(going, accounts).group_by(accounts.c.name, minute)
+    query = select(accounts.c.name, minute, func.count()).join_from(going, accounts).where(~_settled, ~_open)
     found: dict[str, dict[int, int]] = {}
-    for name, started, rooms in await connection.execute(query):
-        found.setdefault(name, {})[started] = rooms
+    for name, started, number in await connection.execute(query.group_by(accounts.c.name, minute)):
+        found.setdefault(name, {})[started] = number
     return found
+
+
+_settled = (
+    exists()
+    .where(rooms.c.account_id == going.c.account_id, rooms.c.sid == going.c.sid, rooms.c.replaced_at.is_(None))
+    .correlate(going)
+)
+_open = exists().where(open_rooms.c.account_id == going.c.account_id, open_rooms.c.sid == going.c.sid).correlate(going)
 
 
 async def drop_open(connection: AsyncConnection, account: str, sids: Sequence[str]) -> None:

@@ -63,6 +63,8 @@ async def test_rooms_that_go_on_are_told_by_the_minute_of_their_start_until_they
     await store.note_open("a", [open_room(1, account="a", ended=740)])
     await store.settle([settling(3, account="a", ended=750)], now=760)
     assert (await store.snapshot(760)).going == {"a": {10: 1, 12: 1}, "b": {10: 1}}
+    await store.note_going("a", {sid(3): 660}, now=760)  # by a look that began before it settled
+    assert (await store.snapshot(760)).going == {"a": {10: 1, 12: 1}, "b": {10: 1}}
     await store.note_going("a", {}, now=660 + day)
     assert (await store.snapshot(660 + day)).going == {"a": {12: 1}, "b": {10: 1}}
 
