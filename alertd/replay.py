@@ -24,6 +24,8 @@ BATCH = 200
 """Rooms unpacked at once."""
 LOOSE = 50_000
 """Rooms kept as they are, some 2 KB each; those beyond are compressed, which takes five times as long to write."""
+UNFINISHED = 7200
+"""Seconds before its end for which a history that breaks off lacks rooms: nearly all last less, and settle."""
 FOREVER = 2**62
 
 _rooms = msgspec.msgpack.Decoder(SettledRoom)
@@ -102,14 +104,20 @@ class Replay:
     Of several versions of one (account, room_sid), in any order, the one known later takes the place of the earlier
     from then on; of two known at the same instant the last one given counts. Decided is what comes after `begin`
     (default: from the first room on); rooms known by then are in the windows already. Unless `sights` say otherwise,
-    every account that has rooms was seen all the time since the first of them ended.
+    every account that has rooms was seen all the time since the first of them ended. A history that `breaks_off` has
+    none of the rooms that went on at its end, so there it is not known how many started.
 
     `first` and `last` are when the first and the last change became known, None if there are no rooms; `events` and
     `notifications` are what was decided so far, in order. All instants are seconds since the epoch.
     """
 
     def __init__(
-        self, rooms: Iterable[SettledRoom], *, begin: int | None = None, sights: Iterable[Sight] | None = None
+        self,
+        rooms: Iterable[SettledRoom],
+        *,
+        begin: int | None = None,
+        sights: Iterable[Sight] | None = None,
+        breaks_off: bool = False,
     ) -> None:
         self._versions = sorted(_versions(rooms), key=lambda version: (version.ended, version.known_at, *version[:2]))
         self._ended = [version.ended for version in self._versions]
@@ -119,6 +127,7 @@ class Replay:
         self.last = self._instants[-1] if self._instants else None
         self._sights = tuple(self._always_seen() if sights is None else sights)
         self._going = _Going(self._versions)
+        self._starts_until = self.last - UNFINISHED if breaks_off and self.last is not None else None
         self.restart((self.first or 1) - 1 if begin is None else begin)
 
     def restart(self, begin: int) -> None:
@@ -140,7 +149,9 @@ class Replay:
     async def snapshot(self, at: int) -> Snapshot:
         """What stands, with what had gone wrong by `at`."""
         known = tuple(trouble for trouble in self._troubles.values() if trouble.since <= at)
-        return msgspec.structs.replace(self._snapshot, troubles=known, going=self._going.at(at), taken_at=at)
+        return msgspec.structs.replace(
+            self._snapshot, troubles=known, going=self._going.at(at), taken_at=at, starts_until=self._starts_until
+        )
 
     async def next_change(self, after: int) -> int | None:
         """The first instant later than `after` at which `changes` has something."""

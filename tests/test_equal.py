@@ -108,13 +108,13 @@ STORIES = {
     ),
     "absent fewer_than": Story(
         rule={"absent": {"fewer_than": 3, "over": "1h"}},
-        rooms=(calls(0, 70, 4, fine=2), calls(180, 240, 4, fine=2)),
-        until=240,
+        rooms=(calls(0, 70, 4, fine=2), calls(180, 390, 4, fine=2)),  # on, since a history's end is not judged
+        until=390,
     ),
     "absent below_usual": Story(
         rule={"absent": {"below_usual": "70%", "windows": ["30m", "1h"]}},
-        rooms=tuple(calls(*span, fine=1) for span in ((20, 250), (WEEK, WEEK + 60), (WEEK + 120, WEEK + 200))),
-        until=WEEK + 200,
+        rooms=tuple(calls(*span, fine=1) for span in ((20, 420), (WEEK, WEEK + 60), (WEEK + 120, WEEK + 340))),
+        until=WEEK + 340,
         started=WEEK + 10,
         since=WEEK + 50,
     ),

@@ -233,3 +233,20 @@ async def test_without_rooms_there_is_nothing_to_play(policy_of, losing_media):
     replay = Replay([], begin=BEGIN)
     await play(replay, policy_of(losing_media()), lambda _, value: value, BEGIN + 600)
     assert (replay.first, replay.last, replay.events) == (None, None, [])
+
+
+SILENCE = """
+rules:
+  - alert: Silent
+    absent: {fewer_than: 1, over: 15m}
+"""
+
+
+@pytest.mark.parametrize(("breaks_off", "fires"), [(False, True), (True, False)])
+async def test_a_history_that_breaks_off_is_not_silent_at_its_end(policy_of, tmp_path, breaks_off, fires):
+    """A room a minute for four hours; those that went on when it was written down are not in it."""
+    rooms = [room(number, BEGIN + 60 * number, BEGIN + 60 * number + 600) for number in range(240)]
+    replay = Replay(rooms, begin=BEGIN + 1800, breaks_off=breaks_off)
+    policy = policy_of(*rules_of(tmp_path, SILENCE), accounts=("production",))
+    await play(replay, policy, lambda _, value: value, BEGIN + 300 * 60)
+    assert bool(replay.events) == fires

@@ -11,7 +11,7 @@ from alertd.engine.conditions import compile_condition
 from alertd.engine.counting import Windows
 from alertd.engine.fields import Extractor, Show
 from alertd.engine.kinds import Absent
-from alertd.engine.outcome import Policy
+from alertd.engine.outcome import Policy, Snapshot
 from alertd.engine.populations import SLACK, GroupWindow
 from alertd.engine.records import SettledRoom
 from alertd.engine.rules import Rule
@@ -176,9 +176,9 @@ async def _followed(
             if change.room.ended > begin:
                 belated.count(change.room, change.sign)
         windows.begin()
-        going = (await ledger.snapshot(at)).going
+        snapshot = await ledger.snapshot(at)
         for rule in policy.rules:
-            for group, scene in _scenes(windows, policy, rule, at, floors, going):
+            for group, scene in _scenes(windows, policy, rule, at, floors, snapshot):
                 _look(rule, group, scene, found[rule.key], step)
         windows.forget(at // MINUTE, {})
         before = at
@@ -186,7 +186,7 @@ async def _followed(
 
 
 def _scenes(
-    windows: Windows, policy: Policy, rule: Rule, at: int, floors: Floors, going: Mapping[str, Mapping[int, int]]
+    windows: Windows, policy: Policy, rule: Rule, at: int, floors: Floors, snapshot: Snapshot
 ) -> Iterator[tuple[GroupWindow, Scene]]:
     """Each group of the rule as its alert was judged at an instant, but for what alerts leave out of baselines."""
     groups = list(_groups(windows, policy, rule))
@@ -195,8 +195,10 @@ def _scenes(
         floor = _floor(floors.get(group.fingerprint), at) // MINUTE
         scene = Scene(group.series, at // MINUTE, floor, lambda: peers)
         if isinstance(rule.kind, Absent):
-            listed = at // MINUTE - policy.listed_after
-            scene = scene._replace(listed=listed, waiting=going.get(group.labels["account"], {}))
+            if snapshot.starts_until is not None and at > snapshot.starts_until:
+                return  # what went on at the end of the history is not in it
+            waiting = snapshot.going.get(group.labels["account"], {})
+            scene = scene._replace(listed=at // MINUTE - policy.listed_after, waiting=waiting)
         yield group, scene
 
 

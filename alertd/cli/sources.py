@@ -102,7 +102,7 @@ def from_file(loaded: Loaded, path: Path, wanted: Wanted, *, skip_bad: bool) -> 
     """The rooms of a history file; all of it, unless a range is wanted: durations count back from its end."""
     file, tally = HistoryFile(path, skip_bad=skip_bad), Tally()
     with counting(f"rooms read from {file.name}") as show:
-        replay = Replay(tally.reading(_told(file, show)))
+        replay = Replay(tally.reading(_told(file, show)), breaks_off=True)
     if replay.first is None or replay.last is None:
         raise InputError([Problem(file.name, 0, 0, "there are no rooms in it")])
     last = -(-replay.last // MINUTE) * MINUTE
@@ -140,7 +140,8 @@ async def from_store(loaded: Loaded, rules: Iterable[Rule], wanted: Wanted) -> F
     finally:
         await store.close()
     tally = Tally()
-    replay = Replay(tally.reading(rooms.empty()), sights=_from_the_beginning(sights, rooms.first) or None)
+    seen = _from_the_beginning(sights, rooms.first) or None
+    replay = Replay(tally.reading(rooms.empty()), sights=seen, breaks_off=True)
     if not tally.within(begin, end)[0]:
         return None
     history = History(
@@ -236,7 +237,7 @@ async def from_twilio(loaded: Loaded, rules: Iterable[Rule], wanted: Wanted) -> 
         there = replace(loaded, config=replace(loaded.config, store=store, collect=collect))
         rooms = await _collected(there)
     tally = Tally()
-    replay = Replay(tally.reading(rooms.empty()))
+    replay = Replay(tally.reading(rooms.empty()), breaks_off=True)
     history = History(
         replay=replay,
         tally=tally,

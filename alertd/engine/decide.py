@@ -366,14 +366,20 @@ def _blind(tick: _Tick, rule: Rule, group: GroupWindow, account: str | None) -> 
     """Why quiet means nothing in this group just now; empty if it does."""
     watched = tick.policy.accounts if account is None else (account,)
     absence = isinstance(rule.kind, Absent)
-    if absence and (tick.snapshot.taken_at or 0) > tick.now + PASSED:
-        return "which rooms went on then is not known any more"
+    if absence and _is_untold(tick):
+        return "which rooms went on then is not known"
     lately = LATE * MINUTE if absence else 0  # by then what a first look found has been read
     if any(not _seen(tick, name, lately) for name in watched if name in tick.policy.accounts):
         return "its account could not be seen"
     if group.fingerprint not in tick.judged and tick.windows.refused(rule):
         return "its rule has too many groups to count it"
     return ""
+
+
+def _is_untold(tick: _Tick) -> bool:
+    """Whether the snapshot does not tell which rooms went on: it was taken too late, or of a history at its end."""
+    taken_at, until = tick.snapshot.taken_at, tick.snapshot.starts_until
+    return (taken_at or 0) > tick.now + PASSED or (until is not None and tick.now > until)
 
 
 def _seen(tick: _Tick, account: str, lately: int) -> bool:

@@ -59,7 +59,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     `going` are the rooms that go on: how many, by account and the minute of their start. `settled` are those that
     settled within PASSED seconds before `taken_at`, when all this stood (a decision may be about an earlier instant):
     account, start, and when. `explained` are the answers to the questions of this very decision, by fingerprint; None
-    where there is no answer.
+    where there is no answer. `starts_until` is when a history ends to tell which rooms went on; None where it tells
+    always.
     """
 
     alerts: dict[str, Alert]
@@ -70,6 +71,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     going: dict[str, dict[int, int]] = {}
     settled: tuple[tuple[str, int, int], ...] = ()
     taken_at: int | None = None
+    starts_until: int | None = None
     explained: dict[str, Explanation | None] = {}
 
 
