@@ -63,7 +63,7 @@ def test_each_kind_is_offered_and_explained(editor, kind):
 
 def test_the_keys_of_a_kind_are_offered_inside_it(editor):
     assert set(editor.completions(f"{RULE}    anomaly:\n      |")) == {
-        *("ratio", "false_alarms", "windows", "min_rooms", "baseline", "lag")
+        *("ratio", "reopen", "false_alarms", "windows", "min_rooms", "baseline", "lag")
     }
     assert set(editor.completions(f"{RULE}    rate:\n      above: 5%\n      |")) == {
         *("over", "of", "min", "min_rooms", "confidence")

@@ -151,7 +151,7 @@ def test_a_value_that_became_known_hours_later_is_told_as_late_and_once(story, c
     late = rooms_in(call, "au1", 65, 70, settled=300) + rooms_in(call, "au1", 80, 90, settled=330)
     told = story(new(), LONG, rooms=past(call) + late, minutes=600)
     assert told.events == [(370, "late", "New")]
-    assert told.history[0].reason.startswith("held unseen for 110 min: new values of media_region: au1")
+    assert told.history[0].reason.startswith("held unseen for 1h50m: new values of media_region: au1")
     assert told.alert.state == "resolved"
 
 
