@@ -18,7 +18,7 @@ from alertd.engine.outcome import PASSED, Event, Outcome, Policy, Snapshot
 from alertd.engine.populations import GroupWindow
 from alertd.engine.questions import Question, question
 from alertd.engine.rules import Rule
-from alertd.engine.samples import LATE, Peer, Scene, View, judge_past, sample_of, telling
+from alertd.engine.samples import LATE, Peer, Scene, View, decisive, judge_past, sample_of
 from alertd.engine.settle import OpenRoom
 from alertd.engine.telling import tell
 from alertd.engine.windows import MINUTE
@@ -220,7 +220,7 @@ def _listed(tick: _Tick, account: str) -> int:
 
 def _judge_past(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> bool:
     """Tell what held unseen, if anything did: late rooms are judged as they would have been then."""
-    fresh = telling(rule.kind, group.series, group.fresh)
+    fresh = decisive(rule.kind, group.series, group.fresh)
     if not fresh:
         return False
     past = judge_past(rule.kind, _scene(tick, rule, group, before), fresh, rule.hold_for)

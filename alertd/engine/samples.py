@@ -212,7 +212,7 @@ def worst(views: Iterable[View]) -> View:
     return max(views, key=lambda view: (view.holds, view.excess, -view.offset))
 
 
-def telling(kind: Kind, series: Series, fresh: Iterable[int]) -> list[int]:
+def decisive(kind: Kind, series: Series, fresh: Iterable[int]) -> list[int]:
     """Those of the minutes `fresh` whose rooms can have made the rule hold: for most kinds not if nothing matches."""
     if kind.needs_many or not kind.needs_match:
         return list(fresh)

@@ -20,6 +20,9 @@ from alertd.store.schema import accounts, open_rooms, rooms
 BATCH = 200
 """Rooms read at once: a few MB of participants."""
 
+SETTLES_WITHIN = 3600
+"""Seconds after its end within which nearly every room settles."""
+
 Key: TypeAlias = tuple[int, bytes]
 """A room by account number and packed sid."""
 
@@ -170,7 +173,10 @@ async def stored(connection: AsyncConnection, account: str, sids: Sequence[str])
 
 
 async def settled_since(connection: AsyncConnection, after: int) -> tuple[tuple[str, int, int], ...]:
-    """The rooms that settled for the first time later than `after`: account, start and that instant."""
+    """The rooms that settled for the first time later than `after`: account, start and that instant.
+
+    Those that had ended long before are left out: after a first look they would be all rooms of days.
+    """
     old = rooms.alias()
     replaced = select(old.c.id).where(
         old.c.replaced_at == rooms.c.known_at, old.c.account_id == rooms.c.account_id, old.c.sid == rooms.c.sid
@@ -178,7 +184,7 @@ async def settled_since(connection: AsyncConnection, after: int) -> tuple[tuple[
     query = (
         select(accounts.c.name, func.coalesce(rooms.c.created, rooms.c.ended), rooms.c.known_at)
         .join_from(rooms, accounts)
-        .where(rooms.c.known_at > after, ~replaced.exists())
+        .where(rooms.c.known_at > after, rooms.c.ended > after - SETTLES_WITHIN, ~replaced.exists())
     )
     return tuple([(name, started, known_at) for name, started, known_at in await connection.execute(query)])
 

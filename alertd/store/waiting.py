@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import asdict
 from sqlalchemy import delete, exists, func, or_, select, update
@@ -17,7 +17,7 @@ from alertd.store.packing import pack_sid, slices, unpack_sid
 from alertd.store.schema import accounts, coverage, going, open_rooms, rooms, sights
 
 
-async def note_open(connection: AsyncConnection, account: str, waiting: Sequence[OpenRoom]) -> None:
+async def note_open(connection: AsyncConnection, account: str, waiting: Iterable[OpenRoom]) -> None:
     """Keep these rooms, or what is new about them; when a room was first listed stays as it was."""
     await turns.take_turn(connection)
     account_id = (await turns.account_ids(connection, [account]))[account]
