@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from alertd.backtest.curves import seen
+from alertd.backtest.curves import scene_of, seen
 from alertd.caserooms import settled_rooms
 from alertd.config.casefiles import Cases
 from alertd.config.casetables import AlertTable, CaseTable, NotificationTable
@@ -24,7 +24,6 @@ from alertd.engine.routes import Tree
 from alertd.engine.rules import Rule
 from alertd.engine.samples import Peer, Scene
 from alertd.engine.shortfall import shortfall
-from alertd.engine.windows import MINUTE
 from alertd.replay import FOREVER, Replay, play
 
 UNTIL = 86400
@@ -203,11 +202,8 @@ def _looks(
         if not fitting:
             yield _no_such(rule, labels, groups)
         for group in fitting[:MOST_TOLD]:
-            floor = floors.get(group.fingerprint, 0) // MINUTE
-            scene = Scene(group.series, moment // MINUTE, floor, lambda: peers)
-            if isinstance(rule.kind, Absent):
-                going = played.at[moment].going.get(group.labels["account"], {})
-                scene = scene._replace(listed=moment // MINUTE - LISTED_AFTER, waiting=going)
+            floor = floors.get(group.fingerprint, 0)
+            scene = scene_of(rule, group, peers, moment, floor, played.at[moment], LISTED_AFTER)
             told[group.fingerprint] = f"{_named(rule.alert, group.labels)}: {_look(rule, group, scene)}"
     yield from told.values()
 

@@ -192,14 +192,21 @@ def _scenes(
     groups = list(_groups(windows, policy, rule))
     peers = [Peer(group.series) for group in groups]
     for group in groups:
-        floor = _floor(floors.get(group.fingerprint), at) // MINUTE
-        scene = Scene(group.series, at // MINUTE, floor, lambda: peers)
-        if isinstance(rule.kind, Absent):
-            if snapshot.starts_until is not None and at > snapshot.starts_until:
-                return  # what went on at the end of the history is not in it
-            waiting = snapshot.going.get(group.labels["account"], {})
-            scene = scene._replace(listed=at // MINUTE - policy.listed_after, waiting=waiting)
-        yield group, scene
+        if isinstance(rule.kind, Absent) and at > (snapshot.starts_until or at):
+            return  # what went on at the end of the history is not in it
+        floor = _floor(floors.get(group.fingerprint), at)
+        yield group, scene_of(rule, group, peers, at, floor, snapshot, policy.listed_after)
+
+
+def scene_of(
+    rule: Rule, group: GroupWindow, peers: list[Peer], at: int, floor: int, snapshot: Snapshot, listed_after: int
+) -> Scene:
+    """One group at an instant `at`, with what the snapshot knows of rooms that went on, if the rule counts starts."""
+    scene = Scene(group.series, at // MINUTE, floor // MINUTE, lambda: peers)
+    if not isinstance(rule.kind, Absent):
+        return scene
+    waiting = snapshot.going.get(group.labels["account"], {})
+    return scene._replace(listed=scene.minute - listed_after, waiting=waiting)
 
 
 def _look(rule: Rule, group: GroupWindow, scene: Scene, found: dict[str, Curve], step: int) -> None:
