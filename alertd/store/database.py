@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
+import aiosqlite
 from sqlalchemy import Connection, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -93,7 +96,7 @@ def _sqlite(url: URL) -> Database:
     timeout = _timeout(url)
     # Each connection fills a cache of its own (in KiB): the writer's pays, since new rooms fall anywhere in the
     # indexes; readers look at the newest rows, which the operating system holds anyway.
-    writing = ("journal_mode = WAL", "foreign_keys = ON", "cache_size = -8000")
+    writing = ("foreign_keys = ON", "cache_size = -8000")
     reading = ("query_only = ON", "cache_size = -2000")
     writer = _sqlite_engine(path, timeout, "BEGIN IMMEDIATE", pool_size=1, pragmas=writing)
     reader = _sqlite_engine(path, timeout, "BEGIN", pool_size=4, pragmas=reading)
@@ -131,6 +134,7 @@ def _sqlite_engine(path: Path, timeout: float, begin: str, pool_size: int, pragm
 
     @event.listens_for(engine.sync_engine, "connect")
     def set_up(connection: DBAPIConnection, _: object) -> None:
+        connection.run_async(partial(_write_ahead, patience=timeout))
         cursor = connection.cursor()
         # NORMAL: a crash of the program loses nothing; a power cut may undo the newest transactions, each as a whole,
         # and what they held is polled and decided again.
@@ -143,6 +147,19 @@ def _sqlite_engine(path: Path, timeout: float, begin: str, pool_size: int, pragm
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+async def _write_ahead(connection: aiosqlite.Connection, patience: float) -> None:
+    """Put the file into WAL mode, where it stays. Unlike elsewhere SQLite does not wait here while others have it."""
+    given_up = asyncio.get_running_loop().time() + patience
+    while True:
+        try:
+            await connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or asyncio.get_running_loop().time() > given_up:
+                raise
+        await asyncio.sleep(0.02)
 
 
 def _postgres(url: URL) -> Database:

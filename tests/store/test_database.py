@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
+from subprocess import PIPE
 
 import pytest
 from sqlalchemy import text
@@ -33,6 +36,38 @@ async def test_nobody_else_may_read_an_sqlite_file_and_what_lies_beside_it(tmp_p
     finally:
         os.umask(old)
     assert modes == {"alertd.db": 0o600, "alertd.db-wal": 0o600, "alertd.db-shm": 0o600}
+
+
+OPENS_EACH_FILE_NAMED = """
+import asyncio, sys
+from sqlalchemy import text
+from alertd.store.database import connect
+
+async def begin(connection):
+    await connection.execute(text("SELECT 1"))
+
+async def open_each():
+    for line in sys.stdin:
+        database = connect(line.strip())
+        await database.write(begin)
+        print("opened", flush=True)
+        await database.close()
+
+asyncio.run(open_each())
+"""
+
+
+def test_several_programs_may_open_a_new_sqlite_file_at_one_moment(tmp_path):
+    programs = [
+        subprocess.Popen([sys.executable, "-c", OPENS_EACH_FILE_NAMED], stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True)
+        for _ in range(6)
+    ]
+    for attempt in range(40):
+        for program in programs:
+            program.stdin.write(f"sqlite:///{tmp_path}/{attempt}.db\n")
+            program.stdin.flush()
+        assert [program.stdout.readline() for program in programs] == ["opened\n"] * 6
+    assert [program.communicate() for program in programs] == [("", "")] * 6
 
 
 async def test_a_name_with_signs_in_it_is_a_file_like_any_other(tmp_path):
