@@ -137,12 +137,14 @@ def _unsettled(policy: Policy, snapshot: Snapshot, now: int) -> dict[str, dict[i
 def _judge_rule(tick: _Tick, rule: Rule) -> None:
     if tick.windows.refused(rule):
         tick.errors.setdefault(rule.key, f"more than {rule.max_groups} combinations of {', '.join(rule.by)}")
+    always = isinstance(rule.kind, Absent)
     for group in _groups(tick, rule):
         if group.fingerprint in tick.judged:
             tick.errors.setdefault(rule.key, "another rule gives its alerts the same labels; the first one counts")
             continue
         tick.judged.add(group.fingerprint)
-        _judge_group(tick, rule, group)
+        if group.fingerprint in tick.alerts or always or not _nothing_new(tick, rule, group):
+            _judge_group(tick, rule, group)
 
 
 def _groups(tick: _Tick, rule: Rule) -> Iterable[GroupWindow]:

@@ -254,13 +254,19 @@ class _Reader:
 
     def _members(self, settled: SettledRoom) -> Iterator[tuple[tuple[str, ...], bool]]:
         """The room's participants in the group, each with its values as texts and whether it matches."""
-        mine = [shown(self._by, texts, self._show) == self._group for texts in label_texts(self._by, settled)]
+        mine = self._mine(settled)
         if not any(mine):
             return
         facts, values = self._extractor.facts(settled), label_texts(self._dimensions, settled)
         for is_mine, fact, texts in zip(mine, facts, values, strict=True):
             if is_mine and self._among(fact):
                 yield texts, bool(self._match(fact))
+
+    def _mine(self, settled: SettledRoom) -> list[bool]:
+        """Which participants are in the group, by place in the room."""
+        if not self._by:
+            return [True] * len(settled.participants)
+        return [shown(self._by, texts, self._show) == self._group for texts in label_texts(self._by, settled)]
 
     def _row(self, texts: tuple[str, ...]) -> Row:
         pairs = zip(self._dimensions, texts, strict=True)

@@ -219,6 +219,8 @@ _NOBODY = Participant(participant_sid="")  # stands in where the value is the ro
 
 
 def _label(field: Field, value: Sent) -> str:
+    if type(value) is str:  # most are
+        return value
     if value is None:
         return ""
     if field.kind == "time":

@@ -90,19 +90,23 @@ class Rows:
 
     def between(self, after: int, upto: int) -> Iterable[int]:
         """The sum of the rows with `after` < minute ≤ `upto`."""
-        self._retotal()
-        low, high = self._places(after, upto)
-        start, end, width = low * self._width, high * self._width, self._width
-        return map(sub, self._running[end : end + width], self._running[start : start + width])
+        if self._right != len(self._minutes):
+            self._retotal()
+        width, running = self._width, self._running
+        low = bisect_right(self._minutes, after)
+        start, end = low * width, bisect_right(self._minutes, upto, low) * width
+        return map(sub, running[end : end + width], running[start : start + width])
 
     def whole(self) -> Iterable[int]:
         """The sum of all rows."""
-        self._retotal()
+        if self._right != len(self._minutes):
+            self._retotal()
         return map(sub, self._running[-self._width :], self._running[: self._width])
 
     def minutes(self, after: int, upto: int) -> list[int]:
         """The minutes with `after` < minute ≤ `upto` in which rooms are counted, in order."""
-        low, high = self._places(after, upto)
+        low = bisect_right(self._minutes, after)
+        high = bisect_right(self._minutes, upto, low)
         rooms = self._rows[low * self._width : high * self._width : self._width]
         return [minute for minute, number in zip(self._minutes[low:high], rooms, strict=True) if number]
 
@@ -110,20 +114,15 @@ class Rows:
         """Drop all minutes ≤ `upto`."""
         cut = bisect_right(self._minutes, upto)
         if cut:
-            self._retotal()
+            if self._right != len(self._minutes):
+                self._retotal()
             self._right -= cut
             del self._minutes[:cut], self._rows[: cut * self._width], self._running[: cut * self._width]
 
     def __len__(self) -> int:
         return len(self._minutes)
 
-    def _places(self, after: int, upto: int) -> tuple[int, int]:
-        low = bisect_right(self._minutes, after)
-        return low, max(low, bisect_right(self._minutes, upto))
-
     def _retotal(self) -> None:
-        if self._right == len(self._minutes):
-            return
         running, width = self._running, self._width
         del running[(self._right + 1) * width :]
         for number in self._rows[self._right * width :]:
