@@ -11,10 +11,13 @@ from alertd.engine.groups import Integration
 from alertd.engine.outcome import BLIND_AFTER, Policy
 from alertd.engine.routes import Tree
 from alertd.engine.windows import MINUTE
-from alertd.receivers import Receiver, ReceiverSettings, build
+from alertd.receivers import FORWARDING, KINDS, Receiver, ReceiverSettings, build
+from alertd.receivers.alertmanager import AlertmanagerMember, AlertmanagerSettings
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
+
+    from alertd.settings import Table
 
 
 def policy_of(loaded: Loaded, *, heartbeat: bool = False) -> Policy:
@@ -27,6 +30,7 @@ def policy_of(loaded: Loaded, *, heartbeat: bool = False) -> Policy:
         rules=loaded.rules,
         tree=Tree(config.route),
         integrations=_integrations(config),
+        forwards={receiver: tuple(name for name, _ in forwards_of(config, receiver)) for receiver in config.receivers},
         inhibit_rules=config.inhibit_rules,
         intervals=config.intervals,
         heartbeat=heartbeat,
@@ -46,11 +50,35 @@ def receivers_of(config: Config, session: ClientSession) -> dict[str, Receiver]:
     }
 
 
+def members_of(config: Config, session: ClientSession) -> dict[str, tuple[AlertmanagerMember, ...]]:
+    """The Alertmanagers that alerts are forwarded to, by the name of the integration (`central/alertmanager[0]`)."""
+    address = config.http.address
+    return {
+        name: tuple(AlertmanagerMember(settings, url, session, address) for url in settings.url)
+        for receiver in config.receivers
+        for name, settings in forwards_of(config, receiver)
+    }
+
+
 def integrations_of(config: Config, receiver: str) -> Iterator[tuple[str, str, ReceiverSettings]]:
-    """The integrations of one receiver: name (`oncall/slack[0]`), kind, settings; counted by kind, from 0."""
+    """The integrations of one receiver that get notifications: name (`oncall/slack[0]`), kind, settings."""
+    for name, kind, settings in _named(config, receiver):
+        if kind in KINDS:
+            yield name, kind, settings  # type: ignore[misc]  # SETTINGS says which Table it is
+
+
+def forwards_of(config: Config, receiver: str) -> Iterator[tuple[str, AlertmanagerSettings]]:
+    """The integrations of one receiver that alerts are forwarded to: name (`central/alertmanager[0]`), settings."""
+    for name, kind, settings in _named(config, receiver):
+        if kind in FORWARDING:
+            yield name, settings  # type: ignore[misc]  # SETTINGS says which Table it is
+
+
+def _named(config: Config, receiver: str) -> Iterator[tuple[str, str, Table]]:
+    """All integrations of one receiver; their names are counted by kind, from 0."""
     seen: Counter[str] = Counter()
     for kind, settings in config.receivers[receiver]:
-        yield f"{receiver}/{kind}[{seen[kind]}]", kind, settings  # type: ignore[misc]  # SETTINGS says which Table it is
+        yield f"{receiver}/{kind}[{seen[kind]}]", kind, settings
         seen[kind] += 1
 
 

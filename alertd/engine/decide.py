@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from alertd.engine.alerts import Alert, Finding, Timing, advance, fingerprint, fired, over
+from alertd.engine import own, posted
+from alertd.engine.alerts import Alert, Finding, Timing, advance, fired, over
 from alertd.engine.counting import Windows
 from alertd.engine.durations import format_duration
-from alertd.engine.health import AT_WORK, RULE_PREFIX, WATCHDOG, ailments, wants_watchdog
+from alertd.engine.health import RULE_PREFIX
 from alertd.engine.kinds import Absent
 from alertd.engine.outcome import PASSED, Event, Outcome, Policy, Snapshot
 from alertd.engine.populations import GroupWindow
@@ -79,8 +80,11 @@ def decide(now: int, policy: Policy, windows: Windows, snapshot: Snapshot) -> Ou
         if tick.lively is None or rule.key in tick.lively:
             _judge_rule(tick, rule)
     _judge_orphans(tick)
-    _judge_health(tick)
-    telling = tell(now, policy, tick.alerts, tick.changed.keys(), snapshot.groups)
+    for before, after in tuple(posted.moved(now, snapshot.posted, tick.alerts)):
+        _keep(tick, before, after)
+    for before, after in tuple(own.moved(now, policy, snapshot, tick.alerts)):
+        _keep(tick, before, after)
+    telling = tell(now, policy, tick.alerts, tick.changed.keys(), snapshot)
     return Outcome(
         alerts=tuple((tick.changed | telling.alerts).values()),
         groups=telling.groups,
@@ -264,7 +268,7 @@ def _judge_orphans(tick: _Tick) -> None:
     for before in list(tick.alerts.values()):
         if before.state not in ("pending", "firing") or before.fingerprint in tick.judged:
             continue
-        if before.rule.startswith(RULE_PREFIX):
+        if before.rule.startswith(RULE_PREFIX) or posted.is_posted(before):
             continue
         rule = rules.get(before.rule)
         if rule is None:
@@ -277,36 +281,6 @@ def _judge_orphans(tick: _Tick) -> None:
 
 def _gone(why: str) -> Finding:
     return Finding(timing=Timing(), holds=False, gone=why)
-
-
-def _judge_health(tick: _Tick) -> None:
-    """What alertd says about itself; nothing more about what has left the configuration."""
-    known = [trouble for trouble in tick.snapshot.troubles if tick.policy.concerns(trouble)]
-    told = set()
-    for ailment in ailments(known, tick.now, tick.policy.health_severity, tick.policy.blind_after // 2):
-        mark = fingerprint(ailment.labels)
-        told.add(mark)
-        before = tick.alerts.get(mark) or Alert(fingerprint=mark, rule=ailment.rule, labels=ailment.labels)
-        after = advance(before, ailment.finding, tick.now)
-        if after is not before:
-            said = ailment.afterwards if after.state == "resolved" else ailment.annotations
-            _keep(tick, before, msgspec.structs.replace(after, annotations=said))
-    if tick.policy.heartbeat and wants_watchdog(tick.policy.tree):
-        told.add(_beat(tick))
-    for before in list(tick.alerts.values()):
-        alive = before.state in ("pending", "firing") and before.rule.startswith(RULE_PREFIX)
-        if alive and before.fingerprint not in told:
-            _record(tick, before, advance(before, _gone("it is no longer known to be in trouble"), tick.now), None)
-
-
-def _beat(tick: _Tick) -> str:
-    """The heartbeat begins, or goes on without a word; returns its fingerprint."""
-    mark = fingerprint(WATCHDOG)
-    before = tick.alerts.get(mark) or Alert(fingerprint=mark, rule=f"{RULE_PREFIX}watchdog", labels=dict(WATCHDOG))
-    if before.state != "firing":
-        finding = Finding(timing=Timing(), holds=True, why="alertd is at work")
-        _keep(tick, before, msgspec.structs.replace(advance(before, finding, tick.now), annotations=AT_WORK))
-    return mark
 
 
 def _record(tick: _Tick, before: Alert, after: Alert, rule: Rule | None) -> None:

@@ -98,10 +98,14 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Quiet(NamedTuple):
-    """Why a group's alerts are not told: all of them (`muted`, by a time interval), or single ones, by fingerprint."""
+    """Why a group's alerts are not told: all of them (`muted`, by a time interval), or single ones, by fingerprint.
+
+    Those that are `acked` are told like others, but not again.
+    """
 
     muted: str = ""
     hidden: Mapping[str, str] = {}
+    acked: Mapping[str, str] = {}
 
 
 class Flushed(NamedTuple):
@@ -234,16 +238,20 @@ def _due(
     hidden = _firing([alert for alert in members if alert.fingerprint in quiet.hidden])
     firing = _firing(shown)
     repeat = route.repeat_after(before.repeats if before else 0)
-    return needs(before, firing, over, integration.send_resolved, repeat, now, again, hidden)
+    reason = needs(before, firing, over, integration.send_resolved, repeat, now, again, hidden)
+    is_known = reason == "repeat interval elapsed" and set(firing) <= quiet.acked.keys()
+    return None if is_known else reason
 
 
 def _kept_back(reason: Reason | None, members: Iterable[Alert], quiet: Quiet) -> str:
     """What is the same as long as nothing new is kept back."""
-    return "\0".join([str(reason), quiet.muted, *_firing(members), *sorted(quiet.hidden.values())])
+    why = sorted({*quiet.hidden.values(), *quiet.acked.values()})
+    return "\0".join([str(reason), quiet.muted, *_firing(members), *why])
 
 
 def _because(members: Iterable[Alert], quiet: Quiet) -> str:
-    reasons = [quiet.hidden[alert.fingerprint] for alert in members if alert.fingerprint in quiet.hidden]
+    why = dict(quiet.acked) | dict(quiet.hidden)
+    reasons = [why[alert.fingerprint] for alert in members if alert.fingerprint in why]
     return "; ".join(dict.fromkeys([quiet.muted] if quiet.muted else reasons))
 
 

@@ -8,17 +8,20 @@ from typing import Literal
 
 import msgspec
 
+from alertd.engine.acks import Ack
 from alertd.engine.alerts import Alert
 from alertd.engine.explain import Explanation
 from alertd.engine.groups import Group, Integration, Notification
 from alertd.engine.health import KINDS, Trouble
 from alertd.engine.inhibition import InhibitRule
 from alertd.engine.intervals import TimeInterval
+from alertd.engine.posted import Posted
 from alertd.engine.questions import Question
 from alertd.engine.routes import Tree
 from alertd.engine.rules import Rule
 from alertd.engine.samples import Sample
 from alertd.engine.settle import OpenRoom
+from alertd.engine.silences import Silence
 
 LISTED_AFTER = 2
 """Minutes by which a room that has started is listed, unless the policy says more: a look begins each minute."""
@@ -68,6 +71,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     troubles: tuple[Trouble, ...] = ()
     sights: tuple[Sight, ...] = ()
     open_rooms: tuple[OpenRoom, ...] = ()
+    silences: tuple[Silence, ...] = ()
+    acks: tuple[Ack, ...] = ()
+    posted: tuple[Posted, ...] = ()
     going: dict[str, dict[int, int]] = {}
     settled: tuple[tuple[str, int, int], ...] = ()
     taken_at: int | None = None
@@ -104,12 +110,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class Policy:
     """What people have decided: rules, routes, the integrations of each receiver, and what keeps alerts quiet.
 
-    With `heartbeat` an alert always fires, if a route asks for it.
+    With `heartbeat` an alert always fires, if a route asks for it. `forwards` are, by receiver, the names of the
+    integrations that get no notifications but the alerts themselves.
     """
 
     rules: tuple[Rule, ...]
     tree: Tree
     integrations: Mapping[str, tuple[Integration, ...]]
+    forwards: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     accounts: tuple[str, ...] = ()
     inhibit_rules: tuple[InhibitRule, ...] = ()
     intervals: Mapping[str, TimeInterval] = field(default_factory=dict)
@@ -124,5 +132,6 @@ class Policy:
         if subject == "account":
             return trouble.subject in self.accounts
         if subject == "integration":
-            return any(trouble.subject == one.name for told in self.integrations.values() for one in told)
+            told = {one.name for integrations in self.integrations.values() for one in integrations}
+            return trouble.subject in told.union(*self.forwards.values())
         return True

@@ -27,6 +27,8 @@ class Rule:
     reopen: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, Annotation] = field(default_factory=dict)
+    templates: Mapping[str, str] = field(default_factory=dict)
+    """What the annotations were compiled from, to be shown."""
     max_groups: int = 1000
     source: str = ""
     key: str = field(init=False)

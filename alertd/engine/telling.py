@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
 
+from alertd.engine import acks
 from alertd.engine.alerts import Alert
 from alertd.engine.groups import Group, Notification, Quiet, flush, joined, settled_in
 from alertd.engine.inhibition import Inhibitions
 from alertd.engine.intervals import muted_by
-from alertd.engine.outcome import Policy
+from alertd.engine.outcome import Policy, Snapshot
 from alertd.engine.routes import Route
+from alertd.engine.silencenotes import silenced_by
 
 
 class Telling(NamedTuple):
@@ -28,11 +31,10 @@ class Telling(NamedTuple):
     next_at: int | None
 
 
-def tell(
-    now: int, policy: Policy, alerts: Mapping[str, Alert], changed: Collection[str], before: Mapping[str, Group]
-) -> Telling:
-    """What is told at `now` of the alerts as they stand, of which some just `changed`, given the groups of `before`."""
-    groups, touched = dict(before), set[str]()
+def tell(now: int, policy: Policy, alerts: Mapping[str, Alert], changed: Collection[str], before: Snapshot) -> Telling:
+    """What is told at `now` of the alerts as they stand, of which some just `changed`; of `before` the groups and
+    silences count."""
+    groups, touched = dict(before.groups), set[str]()
     for alert in alerts.values():
         if alert.state == "firing" or (alert.told_late(now) and alert.fingerprint in changed):
             for group in joined(groups, policy.tree, alert, now):
@@ -40,13 +42,13 @@ def tell(
                 touched.add(group.key)
     sent, withheld, gone, told = [], [], [], dict[str, Alert]()
     due = [group for group in groups.values() if group.flush_at <= now]
-    inhibitions = _inhibitions(policy, alerts) if due else Inhibitions((), ())
+    quieted = _Quieted(policy, alerts, before, now)
     for group in sorted(due, key=lambda group: (group.flush_at, group.key)):
         place = policy.tree.at(group.route)
         after: Group | None = None
         if place is not None:
             today = settled_in(group, policy.tree, alerts)
-            quiet = _quiet(policy, place.route, today, alerts, inhibitions, now)
+            quiet = quieted.quiet(place.route, today)
             integrations = policy.integrations.get(today.receiver, ())
             after, notifications, kept_back = flush(today, place.route, alerts, integrations, now, quiet)
             sent += notifications
@@ -68,22 +70,31 @@ def tell(
     )
 
 
-def _inhibitions(policy: Policy, alerts: Mapping[str, Alert]) -> Inhibitions:
-    firing = [(alert.fingerprint, alert.labels) for alert in alerts.values() if alert.state == "firing"]
-    return Inhibitions(policy.inhibit_rules, firing)
+class _Quieted:
+    """What keeps alerts from being told at one instant."""
 
+    def __init__(self, policy: Policy, alerts: Mapping[str, Alert], before: Snapshot, now: int) -> None:
+        self._policy, self._alerts, self._now = policy, alerts, now
+        self._silences = [one for one in before.silences if one.state(now) == "active"]
+        self._acks = acks.standing(before.acks, alerts, now)
 
-def _quiet(
-    policy: Policy, route: Route, group: Group, alerts: Mapping[str, Alert], inhibitions: Inhibitions, now: int
-) -> Quiet:
-    """What keeps the group, or some of its alerts, from being told."""
-    hidden = {}
-    for member in group.members:
-        sources = inhibitions.of(member, alerts[member].labels) if member in alerts else ()
-        if sources:
-            named = [f"{alerts[source].labels['alertname']} ({source})" for source in sources]
-            hidden[member] = f"inhibited by {', '.join(named)}"
-    return Quiet(muted_by(route.mute_time_intervals, route.active_time_intervals, policy.intervals, now), hidden)
+    @cached_property
+    def _inhibitions(self) -> Inhibitions:
+        firing = [(alert.fingerprint, alert.labels) for alert in self._alerts.values() if alert.state == "firing"]
+        return Inhibitions(self._policy.inhibit_rules, firing)
+
+    def quiet(self, route: Route, group: Group) -> Quiet:
+        """What keeps the group, or some of its alerts, from being told."""
+        why = {member: self._why(self._alerts[member]) for member in group.members if member in self._alerts}
+        muted = muted_by(route.mute_time_intervals, route.active_time_intervals, self._policy.intervals, self._now)
+        acked = {member: str(self._acks[member]) for member in group.members if member in self._acks}
+        return Quiet(muted, {member: reason for member, reason in why.items() if reason}, acked)
+
+    def _why(self, alert: Alert) -> str:
+        reasons = [f"silenced by {silence}" for silence in silenced_by(self._silences, alert, self._now)]
+        sources = self._inhibitions.of(alert.fingerprint, alert.labels)
+        named = [f"{self._alerts[source].labels['alertname']} ({source})" for source in sources]
+        return "; ".join([*reasons, *([f"inhibited by {', '.join(named)}"] if named else [])])
 
 
 def _told(group: Group, alerts: Mapping[str, Alert], quiet: Quiet) -> dict[str, Alert]:

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+from alertd.engine.acks import Ack
 from alertd.engine.counting import Counted
 from alertd.engine.coverage import Coverage
 from alertd.engine.outcome import Event, Outcome, Sight, Snapshot
+from alertd.engine.posted import Posted
 from alertd.engine.records import SettledRoom
 from alertd.engine.settle import OpenRoom
+from alertd.engine.silences import Silence
 from alertd.engine.ticks import Change
 from alertd.errors import StoreError
-from alertd.store import decisions, keeping, migrate, outbox, rooms, turns, upkeep, waiting
+from alertd.store import decisions, keeping, migrate, outbox, requests, rooms, silences, turns, upkeep, waiting
 from alertd.store.database import Database, connect
 from alertd.store.outbox import Attempt, Claimed, OutboxEntry
 from alertd.store.packing import digest
@@ -211,6 +214,31 @@ class Store:
     async def clear_troubles(self, kinds: Sequence[str], subject: str, now: int) -> None:
         """None of these kinds of trouble lasts, whichever alertd had noted it."""
         await self._database.write(decisions.clear_troubles, kinds, subject, now)
+
+    # -- what people ask for
+
+    async def change_silence(self, id: str, how: silences.Change) -> tuple[Silence, ...]:  # noqa: A002 - its name
+        """Write what `how` makes of the silence with this id (None: there is none); returns what was written.
+
+        It is asked within the transaction, and what it raises undoes that.
+        """
+        return await self._database.write(silences.change, id, how)
+
+    async def silences(self, ended_after: int) -> tuple[Silence, ...]:
+        """The silences that have not ended by `ended_after`, by id."""
+        return await self._database.read(silences.ending_after, ended_after)
+
+    async def put_ack(self, ack: Ack) -> None:
+        """Somebody looks after an alert; this takes the place of what was said of it before."""
+        await self._database.write(requests.put_ack, ack)
+
+    async def drop_ack(self, fingerprint: str) -> bool:
+        """Nobody looks after the alert any more; False if nobody did."""
+        return await self._database.write(requests.drop_ack, fingerprint)
+
+    async def post(self, alerts: Sequence[Posted], join: requests.Join) -> None:
+        """Keep alerts that others post, each as `join` makes it of what was known of it and what comes."""
+        await self._database.write(requests.post, alerts, join)
 
     # -- delivering
 

@@ -12,7 +12,7 @@ from alertd.engine.alerts import Alert
 from alertd.engine.groups import Group
 from alertd.engine.health import Trouble
 from alertd.engine.outcome import PASSED, Event, Outcome, Snapshot
-from alertd.store import outbox, rooms, turns, waiting
+from alertd.store import outbox, requests, rooms, silences, turns, waiting
 from alertd.store.packing import hashed
 from alertd.store.schema import alerts, events, groups, progress, troubles
 
@@ -36,6 +36,9 @@ async def snapshot(connection: AsyncConnection, at: int) -> Snapshot:
         open_rooms=await waiting.waiting_rooms(connection),
         going=await waiting.going_on(connection),
         settled=await rooms.settled_since(connection, at - PASSED),
+        silences=await silences.ending_after(connection, at - PASSED),
+        acks=await requests.all_acks(connection, at - PASSED),
+        posted=await requests.all_posted(connection, at - PASSED),
         taken_at=at,
     )
 

@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSIONS = ("0001", "0002", "0003", "0004")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every version of the schema that this program knows, oldest first; the last is the one it works with."""
 
 
@@ -206,6 +206,32 @@ deliveries = Table(
     Column("answer", Words, nullable=False),
 )
 Index("ix_deliveries_outbox_n", deliveries.c.outbox_n)
+
+silences = Table(
+    "silences",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+Index("ix_silences_ends_at", silences.c.ends_at)
+
+acks = Table(
+    "acks",
+    metadata,
+    Column("fingerprint", Words, primary_key=True),
+    Column("until", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+posted = Table(
+    "posted_alerts",
+    metadata,
+    Column("fingerprint", Words, primary_key=True),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+Index("ix_posted_alerts_ends_at", posted.c.ends_at)
 
 window_states = Table(
     "window_states",

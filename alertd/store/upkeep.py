@@ -16,7 +16,20 @@ from alertd.store import turns
 from alertd.store.database import Database, parse, sqlite_path
 from alertd.store.decisions import ALERTS_REMEMBERED
 from alertd.store.failures import explain
-from alertd.store.schema import alerts, events, groups, open_rooms, outbox, progress, rooms, sights, troubles
+from alertd.store.schema import (
+    acks,
+    alerts,
+    events,
+    groups,
+    open_rooms,
+    outbox,
+    posted,
+    progress,
+    rooms,
+    sights,
+    silences,
+    troubles,
+)
 
 _newer = sights.alias("newer")
 NOT_THE_LATEST = exists().where(_newer.c.account_id == sights.c.account_id, _newer.c.seen_until > sights.c.seen_until)
@@ -40,6 +53,9 @@ async def prune(database: Database, now: int, keep: int) -> dict[str, int]:
         (outbox, outbox.c.finished_at < cut),
         (sights, and_(sights.c.seen_until < cut, NOT_THE_LATEST)),
         (troubles, troubles.c.until < cut),
+        (silences, silences.c.ends_at < cut),
+        (acks, acks.c.until < cut),
+        (posted, posted.c.ends_at < cut),
     ):
         gone[table.name] = await _in_slices(database, _pruner(table, old))
     return gone
