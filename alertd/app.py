@@ -1,4 +1,4 @@
-"""The composition root: builds every part from the configuration, runs the three loops, stops them in order."""
+"""The composition root: builds every part from the configuration, runs the loops, stops them in order."""
 
 from __future__ import annotations
 
@@ -25,16 +25,21 @@ from alertd.deliver import Attempt, Deliverer
 from alertd.engine.outcome import Outcome, Policy, Snapshot
 from alertd.errors import AlertdError
 from alertd.evaluate import Evaluator, Judged
+from alertd.forward import Counted, Forwarder
 from alertd.insights.client import InsightsClient, open_session
-from alertd.policy import policy_of, receivers_of
+from alertd.policy import members_of, policy_of, receivers_of
 from alertd.pseudonyms import shown
 from alertd.reload import Reloader
 from alertd.store import Store, open_store
 from alertd.web import build_web
 from alertd.web.alertmanager import AlertmanagerApi
 from alertd.web.changes import reload_route
+from alertd.web.gate import Gate
 from alertd.web.metrics import Metrics
 from alertd.web.pages import Pages
+from alertd.web.posting import PostingApi
+from alertd.web.prometheus import PrometheusApi
+from alertd.web.silences import SilencesApi
 
 log = structlog.get_logger()
 
@@ -77,6 +82,7 @@ class App:
     collectors: list[Collector]
     evaluator: Evaluator
     deliverer: Deliverer
+    forwarder: Forwarder
     session: ClientSession
     reloader: Reloader = field(init=False)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -90,6 +96,7 @@ class App:
         )
         await self.evaluator.turn()
         await self.deliverer.settle()
+        await self.forwarder.settle()
         for look in looks:
             if isinstance(look, BaseException):
                 raise look
@@ -101,9 +108,10 @@ class App:
         await self.deliverer.take_back()
         evaluate = Loop("evaluate", self._evaluate)
         deliver = Loop("deliver", self.deliverer.turn, self.deliverer.done)
+        forward = Loop("forward", self.forwarder.turn, self.forwarder.done)
         looks = [Loop(f"collect {one.account}", self._look_at(one, evaluate.bell)) for one in self.collectors]
         prune = Loop("prune", self._prune)
-        self._loops = [*looks, evaluate, deliver, prune]
+        self._loops = [*looks, evaluate, deliver, forward, prune]
         scheduler = self._bells(looks, prune)
         tasks = [asyncio.create_task(self._keep_turning(loop), name=loop.name) for loop in self._loops]
         scheduler.start()
@@ -182,6 +190,7 @@ class App:
             return self.clock.now() + self.clock.speed
         due = await self.evaluator.turn()
         self.deliverer.done.set()
+        self.forwarder.done.set()
         return due
 
     async def _prune(self) -> None:
@@ -196,7 +205,7 @@ class App:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-        await self.deliverer.drain(STOP_WITHIN)
+        await asyncio.gather(self.deliverer.drain(STOP_WITHIN), self.forwarder.drain(STOP_WITHIN))
         with suppress(AlertdError):
             await self.evaluator.keep()
         log.info("stopped")
@@ -226,10 +235,11 @@ class App:
     async def adopt(self, loaded: Loaded) -> None:
         """Go on with other rules, routes and receivers; StoreError leaves all as it was."""
         policy = policy_of(loaded, heartbeat=True)
-        receivers = receivers_of(loaded.config, self.session)
+        receivers, members = receivers_of(loaded.config, self.session), members_of(loaded.config, self.session)
         await self.evaluator.adopt(policy)
         self.deliverer.adopt(receivers)
-        self.metrics.keep_only({rule.key for rule in policy.rules}, receivers)
+        self.forwarder.adopt(policy, members)
+        self.metrics.keep_only({rule.key for rule in policy.rules}, receivers.keys() | members.keys())
         self.config, self.policy = loaded.config, policy
 
     async def release(self) -> None:
@@ -291,6 +301,7 @@ async def built(loaded: Loaded, clock: Clock) -> AsyncIterator[App]:
             [],
             Evaluator(store, policy, clock, shown(config, await store.pseudonym_key()), _judged(metrics), keeper=store),
             Deliverer(store, receivers, clock, holder, delivered=_delivered(metrics)),
+            Forwarder(store, policy, members_of(config, session), clock, _forwarded(metrics)),
             session,
         )
         app.reloader = Reloader(loaded, app.adopt, store, clock, metrics)
@@ -344,15 +355,24 @@ def _delivered(metrics: Metrics) -> Callable[[Attempt], None]:
     return lambda attempt: metrics.deliveries.labels(attempt.integration, attempt.result).inc()
 
 
+def _forwarded(metrics: Metrics) -> Counted:
+    return lambda integration, result: metrics.deliveries.labels(integration, result).inc()
+
+
 @asynccontextmanager
 async def served(app: App) -> AsyncIterator[str]:
     """The app's web page, listening; gives the address it listens on. OSError if the port is taken."""
     pages = Pages(app.store, lambda: app.policy, app.clock, lambda: app.reloader.problems)
-    made = build_web(app.metrics, app.missing, app.refresh, pages)
+    http = app.config.http
+    gate = Gate(http.auth.logins, allow_anonymous=http.allow_anonymous)
+    made = build_web(app.metrics, app.missing, app.refresh, pages, gate)
     api = AlertmanagerApi(
         app.store, lambda: app.policy, lambda: app.config.http.address, app.clock, began=app.clock.now()
     )
     made.router.add_routes(api.routes())
+    for writing in (SilencesApi(app.store, app.clock), PostingApi(app.store, app.clock)):
+        made.router.add_routes(writing.routes())
+    made.router.add_routes(PrometheusApi(app.store, lambda: app.policy, app.clock).routes())
     made.router.add_routes([reload_route(lambda: app.reloader.reload("request"))])
     runner = web.AppRunner(made, access_log=None)
     await runner.setup()

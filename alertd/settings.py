@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, WithJsonSchema
 
@@ -56,26 +56,17 @@ Duration = Annotated[
     BeforeValidator(_seconds),
     WithJsonSchema({"type": "string", "pattern": r"^(\d+[wdhms])+$", "examples": ["30s", "5m", "2h", "7d"]}),
 ]
-Secret = Annotated[
-    SecretStr,
-    BeforeValidator(_secret),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string"},
-                {
-                    "type": "object",
-                    "properties": {"env": {"type": "string"}},
-                    "required": ["env"],
-                    "additionalProperties": False,
-                },
-                {
-                    "type": "object",
-                    "properties": {"file": {"type": "string"}},
-                    "required": ["file"],
-                    "additionalProperties": False,
-                },
-            ]
-        }
-    ),
-]
+
+
+def _named_secret(key: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {key: {"type": "string"}},
+        "required": [key],
+        "additionalProperties": False,
+    }
+
+
+SECRET_FORMS: list[dict[str, Any]] = [{"type": "string"}, _named_secret("env"), _named_secret("file")]
+"""How a secret may be written, as JSON Schemas."""
+Secret = Annotated[SecretStr, BeforeValidator(_secret), WithJsonSchema({"anyOf": SECRET_FORMS})]

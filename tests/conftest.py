@@ -15,13 +15,15 @@ import warnings
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from hypothesis import settings
 
 from alertd.engine.conditions import parse_condition
@@ -350,3 +352,47 @@ def make_explanation() -> Callable[..., Explanation]:
         return Explanation(**{**known, **changes})
 
     return make
+
+
+class FakeAlertmanager:
+    """A member of a cluster: takes what it is sent, answers as it is told, and can be made to hang."""
+
+    def __init__(self) -> None:
+        self.got: list[list[dict[str, Any]]] = []
+        self.status, self.text, self.headers = 200, "", dict[str, str]()
+        self.gate: asyncio.Event | None = None
+        self.refused, self.url = "", ""
+
+    async def take(self, request: web.Request) -> web.Response:
+        self.got.append(await request.json())
+        if self.gate is not None:
+            await self.gate.wait()
+        refused = self.refused in self.names()[-1]
+        return web.Response(status=400 if refused else self.status, text=self.text, headers=self.headers)
+
+    def names(self) -> list[list[str]]:
+        """The names of the alerts in each request."""
+        return [[one["labels"]["alertname"] for one in alerts] for alerts in self.got]
+
+
+@asynccontextmanager
+async def _fake_alertmanager() -> AsyncIterator[FakeAlertmanager]:
+    made, app = FakeAlertmanager(), web.Application()
+    app.router.add_post("/api/v2/alerts", made.take)
+    async with TestServer(app, host="127.0.0.1") as server:
+        made.url = str(server.make_url("/"))
+        yield made
+
+
+@pytest.fixture
+async def member() -> AsyncIterator[FakeAlertmanager]:
+    """An Alertmanager that takes everything."""
+    async with _fake_alertmanager() as made:
+        yield made
+
+
+@pytest.fixture
+async def other() -> AsyncIterator[FakeAlertmanager]:
+    """Another one."""
+    async with _fake_alertmanager() as made:
+        yield made

@@ -162,9 +162,9 @@ def _routing(document: Document, path: Path) -> Routing:
 
 
 def _integrations(receiver: _Told) -> Iterator[Integration]:
-    from alertd.receivers import SETTINGS  # heavy, and needed for a test with a configuration only
+    from alertd.receivers import KINDS  # heavy, and needed for a test with a configuration only
 
-    for kind in SETTINGS:
+    for kind in KINDS:
         written = (receiver.model_extra or {}).get(kind)
         for place, settings in enumerate(written if isinstance(written, list) else ()):
             silent = isinstance(settings, dict) and settings.get("send_resolved") is False

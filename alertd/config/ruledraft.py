@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from alertd.config.annotations import compiled, default_texts, trial
+from alertd.config.defaulttexts import default_sources
 from alertd.config.forms import label_complaint
 from alertd.config.mistakes import dotted
 from alertd.config.reading import Document, KeyPath, Written
@@ -51,6 +52,7 @@ class Draft:
     among: Condition = EVERYTHING
     match: Condition = EVERYTHING
     annotations: dict[str, Annotation] = field(default_factory=dict)
+    templates: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     notices: list[Problem] = field(default_factory=list)
 
@@ -89,6 +91,7 @@ class Draft:
             reopen=table.anomaly.reopen if table.anomaly else 0,
             labels=self.labels,
             annotations=self.annotations | default_texts(kind, self.match, self.annotations),
+            templates=default_sources(kind) | self.templates,
             source=f"{place.file}:{place.line}",
         )
 
@@ -237,6 +240,7 @@ def _judge_annotations(
         if complaint is None:
             try:
                 draft.annotations[name] = compiled(name, source)
+                draft.templates[name] = source
                 complaint = trial(draft.annotations[name], draft.alert, labels, kind)
             except ValueError as error:
                 complaint = str(error)

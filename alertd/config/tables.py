@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationInfo, create_model, field_valid
 
 from alertd.config.forms import GroupBy, MatcherText, Name, Pause, WebAddress, host_and_port, is_loopback
 from alertd.config.intervaltables import TimeIntervalTable
+from alertd.config.logintables import AuthTable
 from alertd.settings import Duration, Secret, Table
 
 TWILIO = "https://insights.twilio.com"
@@ -163,8 +164,10 @@ class Http(Table):
     """alertd's own web page and API."""
 
     allow_anonymous: bool = Field(
-        False, description="Listen beyond loopback although there is no login: everybody who can connect may do all."
+        False,
+        description="Let everybody read who can connect, from wherever; changes need a login all the same.",
     )
+    auth: AuthTable = Field(AuthTable(), description="Who can log in.")
     listen: str = Field("127.0.0.1:9095", description="HOST:PORT to listen on; port 0 takes a free one.")
     external_url: WebAddress | None = Field(
         None, description="Address under which people reach the page; used in messages. Default: where it listens."
@@ -174,10 +177,11 @@ class Http(Table):
     @classmethod
     def _check_listen(cls, value: str, info: ValidationInfo) -> str:
         host, _ = host_and_port(value)
-        if not is_loopback(host) and info.data.get("allow_anonymous") is False:
+        auth = info.data.get("auth")  # missing where it is wrong itself
+        if not is_loopback(host) and info.data.get("allow_anonymous") is False and auth == AuthTable():
             raise ValueError(
-                "listens beyond this machine without a login; use 127.0.0.1 (behind a proxy that asks for one), "
-                "or allow it with allow_anonymous = true"
+                "listens beyond this machine without a login; set one in [http.auth], use 127.0.0.1 (behind a proxy "
+                "that asks for one), or allow it with allow_anonymous = true"
             )
         return value
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from alertd.receivers.alertmanager import AlertmanagerSettings
 from alertd.receivers.console import ConsoleReceiver, ConsoleSettings
 from alertd.receivers.email import EmailReceiver, EmailSettings
 from alertd.receivers.receiver import Receiver, ReceiverSettings
 from alertd.receivers.slack import SlackReceiver, SlackSettings
 from alertd.receivers.webhook import WebhookReceiver, WebhookSettings
+from alertd.settings import Table
 
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["KINDS", "SETTINGS", "Kind", "Receiver", "ReceiverSettings", "build"]
+__all__ = ["FORWARDING", "KINDS", "SETTINGS", "Kind", "Receiver", "ReceiverSettings", "build"]
 
 
 class Kind(NamedTuple):
@@ -30,7 +32,10 @@ KINDS: dict[str, Kind] = {
     "webhook": Kind(WebhookSettings, WebhookReceiver),
     "console": Kind(ConsoleSettings, lambda settings, _session, external_url: ConsoleReceiver(settings, external_url)),
 }
-SETTINGS: dict[str, type[ReceiverSettings]] = {name: kind.settings for name, kind in KINDS.items()}
+FORWARDING: dict[str, type[AlertmanagerSettings]] = {"alertmanager": AlertmanagerSettings}
+"""The kinds that get no notifications: the alerts themselves are sent there, see alertd.forward."""
+SETTINGS: dict[str, type[Table]] = {**{name: kind.settings for name, kind in KINDS.items()}, **FORWARDING}
+"""What a configuration may say of each kind."""
 
 
 def build(kind: str, settings: ReceiverSettings, *, session: aiohttp.ClientSession, external_url: str) -> Receiver:

@@ -52,7 +52,7 @@ class ConsoleReceiver:
     async def send(self, notification: Notification, now: float) -> str:  # noqa: ARG002 - what is printed has its own time
         """Print the message. Raises DeliveryError where standard output is closed or full."""
         texts = self._overrides.texts(message_variables(notification, self._external_url))
-        words = texts.given.get("text") or wording.plain(notification, self._external_url)
+        words = message(notification, self._external_url, texts.given)
         if wants_colour(sys.stdout, os.environ):
             words = coloured(words, wording.state(notification))
         try:
@@ -60,6 +60,11 @@ class ConsoleReceiver:
         except OSError as error:
             raise DeliveryError(f"cannot print: {error.strerror}", permanent=False) from None
         return texts.answer("printed")
+
+
+def message(notification: Notification, external_url: str, texts: Mapping[str, str]) -> str:
+    """The message; `texts` is a person's own `text`, if there is one."""
+    return wording.marked_text(texts.get("text", ""), notification) or wording.plain(notification, external_url)
 
 
 def wants_colour(stream: TextIO, environment: Mapping[str, str]) -> bool:

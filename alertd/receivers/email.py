@@ -37,6 +37,7 @@ COLOURS: dict[State, str] = {"FIRING": "#d92d20", "RESOLVED": "#12825a", "LATE":
 HTML_LIMIT = 1024 * 1024
 """Bytes; ten alerts with the longest texts that are told, every character of them escaped, stay below."""
 _ADDRESS = re.compile(r"[!#-'*+\-./0-9=?A-Z^_`a-z{|}~]+@[A-Za-z0-9.-]*[A-Za-z0-9]")
+_BODY = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
 _SMARTHOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
 
 
@@ -204,7 +205,8 @@ def message(
 ) -> EmailMessage:
     """The mail, sent at `now` (epoch seconds); `texts` are a person's subject, text and html where there are any."""
     mail = EmailMessage(policy=SMTP.clone(header_factory=_headers()))
-    mail["Subject"] = wording.line(texts.get("subject", ""), 300) or wording.headline(notification)
+    subject = wording.marked_title(wording.line(texts.get("subject", ""), 300), notification)
+    mail["Subject"] = subject or wording.headline(notification)
     mail["From"] = settings.sender
     mail["To"] = ", ".join(settings.to)
     mail["Date"] = format_datetime(datetime.fromtimestamp(int(now), UTC))
@@ -212,9 +214,19 @@ def message(
     mail["In-Reply-To"] = mail["References"] = _identifier(f"group {notification.group_key}", settings.domain)
     mail["List-Id"] = f"<{settings.list_id or f'alertd.{settings.domain}'}>"
     mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(texts.get("text") or wording.plain(notification, external_url))
-    mail.add_alternative(texts.get("html") or html(notification, external_url), subtype="html")
+    text = wording.marked_text(texts.get("text", ""), notification)
+    mail.set_content(text or wording.plain(notification, external_url))
+    own_html = _marked_html(texts.get("html", ""), notification)
+    mail.add_alternative(own_html or html(notification, external_url), subtype="html")
     return mail
+
+
+def _marked_html(page: str, notification: Notification) -> str:
+    """A person's own page; that of a drill says on top that it is one."""
+    if not page or not wording.is_drill(notification):
+        return page
+    mark = f"<p><strong>TEST · {wording.DRILL}</strong></p>"
+    return _BODY.sub(lambda body: f"{body[0]}{mark}", page, count=1) if _BODY.search(page) else f"{mark}{page}"
 
 
 def _headers() -> HeaderRegistry:
@@ -231,7 +243,7 @@ def html(notification: Notification, external_url: str) -> str:
         "headline": wording.headline(notification),
         "state": wording.state(notification),
         "colours": COLOURS,
-        "drill": wording.DRILL if notification.reason == "test" else "",
+        "drill": wording.DRILL if wording.is_drill(notification) else "",
         "stories": wording.stories(notification, external_url),
         "left_out": wording.left_out(notification),
         "page": wording.web_address(f"{external_url.rstrip('/')}/alerts"),

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from alertd.receivers import console, email, slack, wording
+from alertd.receivers import alertmanager, console, email, slack
 from alertd.receivers.console import ConsoleSettings
 from alertd.receivers.email import EmailSettings, message
 from alertd.receivers.receiver import Escapes, Overrides
@@ -17,7 +17,9 @@ from alertd.receivers.webhook import WebhookSettings, cloudevent, payload
 from alertd.templating import message_variables
 
 if TYPE_CHECKING:
+    from alertd.engine.alerts import Alert
     from alertd.engine.groups import Notification
+    from alertd.receivers.alertmanager import Present
     from alertd.receivers.receiver import ReceiverSettings
 
 _LINK = re.compile(r"<([^|>]+)\|([^>]*)>")
@@ -26,11 +28,12 @@ _LINK = re.compile(r"<([^|>]+)\|([^>]*)>")
 class Preview(NamedTuple):
     """What would be sent: `content` is plain data for JSON, `text` the same for people.
 
-    Content is the body of a webhook or of a Slack message, `{headers, text, html}` of a mail, `{text}` of a terminal.
-    `mistakes` are the templates that failed, by name, in words; the built-in text stands in for them.
+    Content is the body of a webhook or of a Slack message, `{headers, text, html}` of a mail, `{text}` of a terminal,
+    and the list of alerts for an Alertmanager. `mistakes` are the templates that
+    failed, by name, in words; the built-in text stands in for them.
     """
 
-    content: dict[str, Any]
+    content: dict[str, Any] | list[dict[str, Any]]
     text: str
     mistakes: dict[str, str]
 
@@ -47,6 +50,12 @@ def preview(settings: ReceiverSettings, notification: Notification, external_url
         case ConsoleSettings():
             return _console(settings, notification, external_url)
     raise TypeError(f"there is no preview for {type(settings).__name__}")
+
+
+def forwarded(alert: Alert, external_url: str, present: Present) -> Preview:
+    """What an Alertmanager would be sent of the alert."""
+    body = alertmanager.payload([alert], external_url, present)
+    return Preview(body, json.dumps(body, indent=2, ensure_ascii=False), {})
 
 
 class _Texts(NamedTuple):
@@ -90,7 +99,7 @@ def _email(settings: EmailSettings, notification: Notification, external_url: st
 
 def _console(settings: ConsoleSettings, notification: Notification, external_url: str) -> Preview:
     texts = _texts(settings, console.ESCAPES, notification, external_url)
-    words = texts.given.get("text") or wording.plain(notification, external_url)
+    words = console.message(notification, external_url, texts.given)
     return Preview({"text": words}, words.rstrip(), texts.mistakes)
 
 

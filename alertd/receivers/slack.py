@@ -83,11 +83,13 @@ def payload(notification: Notification, external_url: str, texts: Mapping[str, s
 
     The header stands above the colour bars: one for each alert, so that red and green show which is which.
     """
-    title = wording.line(texts.get("title", ""), 500) or wording.headline(notification)
+    own_title = wording.marked_title(wording.line(texts.get("title", ""), 500), notification)
+    title = own_title or wording.headline(notification)
+    bars = [_bar("TEST", [_section(plain(wording.DRILL))])] if wording.is_drill(notification) else []
     if texts.get("text", "").strip():
-        bars = [_bar(wording.state(notification), _own_text(texts["text"]))]
+        bars.append(_bar(wording.state(notification), _own_text(texts["text"])))
     else:
-        bars = list(_bars(notification, external_url))
+        bars += _bars(notification, external_url)
     return {
         "text": escape(title, SECTION),
         "parse": "none",
@@ -102,8 +104,6 @@ def payload(notification: Notification, external_url: str, texts: Mapping[str, s
 def _bars(notification: Notification, external_url: str) -> Iterable[Block]:
     told = wording.stories(notification, external_url)
     ending = list(_ending(notification, external_url))
-    if notification.reason == "test":
-        yield _bar("TEST", [_section(plain(wording.DRILL))])
     if len(told) == 1:
         yield _bar(told[0].state, [*_whole(told[0]), *ending])
         return

@@ -29,6 +29,7 @@ from alertd.settings import Secret
 if TYPE_CHECKING:
     import aiohttp
 
+    from alertd.engine.alerts import Alert
     from alertd.engine.explain import Slice
     from alertd.engine.groups import Notification, NotifiedAlert
     from alertd.engine.windows import Evidence
@@ -154,14 +155,6 @@ def rfc3339(instant: int | None) -> str | None:
 
 
 def _alert(alert: NotifiedAlert, external_url: str) -> dict[str, Any]:
-    sample = {name: getattr(alert.sample, name, None) for name in SAMPLE_FIELDS}
-    explanation = alert.explain
-    seen = {
-        "late": alert.late,
-        "evidence": [_evidence(item) for item in alert.evidence],
-        "localised": None if explanation is None else explanation.localised,
-        "explain": [_slice(one) for one in explanation.slices] if explanation is not None else [],
-    }
     return {
         "status": alert.status,
         "labels": alert.labels,
@@ -170,8 +163,21 @@ def _alert(alert: NotifiedAlert, external_url: str) -> dict[str, Any]:
         "endsAt": NOT_ENDED if alert.ends_at is None else rfc3339(alert.ends_at),
         "generatorURL": alert_link(external_url, alert.fingerprint),
         "fingerprint": alert.fingerprint,
-        "alertd": {**sample, **seen},
+        "alertd": facts(alert),
     }
+
+
+def facts(alert: NotifiedAlert | Alert) -> dict[str, Any]:
+    """What alertd knows of an alert beyond Alertmanager's fields, as JSON: sample, evidence, explanation."""
+    sample = {name: getattr(alert.sample, name, None) for name in SAMPLE_FIELDS}
+    explanation = alert.explain
+    seen = {
+        "late": alert.late,
+        "evidence": [_evidence(item) for item in alert.evidence],
+        "localised": None if explanation is None else explanation.localised,
+        "explain": [_slice(one) for one in explanation.slices] if explanation is not None else [],
+    }
+    return {**sample, **seen}
 
 
 def _slice(one: Slice) -> dict[str, Any]:

@@ -24,6 +24,8 @@ TOLD = 10
 CLUES, CLUES_EACH = 5, 2
 """Participants shown as evidence: of the only alert that is not over, and of each in any other message."""
 DRILL = "This is a drill: nothing is wrong."
+DRILL_LABEL = "alertd_test"
+"""The label (always `true`) that tells programs of a drill; people are told in words, so no title shows it."""
 _HARMFUL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 """Controls (a terminal obeys them), marks that turn the direction of text, and halves of characters."""
 _VERDICTS: dict[Verdict, str] = {
@@ -33,7 +35,7 @@ _VERDICTS: dict[Verdict, str] = {
     "too few to tell": "too few to tell",
 }
 _SHORT = frozenset({"Since", "Lasted", "Late", "Seen", "Rooms"})
-_TITLE_LABELS = frozenset({"alertname", "severity"})
+_TITLE_LABELS = frozenset({"alertname", "severity", DRILL_LABEL})
 _OWN_ANNOTATIONS = frozenset({"summary", "description", "runbook_url"})
 
 
@@ -105,9 +107,24 @@ def alert_link(external_url: str, fingerprint: str) -> str:
     return f"{external_url.rstrip('/')}/alerts?{urlencode({'fingerprint': fingerprint})}"
 
 
+def is_drill(notification: Notification) -> bool:
+    """Whether nothing it tells is real."""
+    return notification.reason == "test"
+
+
+def marked_title(words: str, notification: Notification) -> str:
+    """The title that a person's template gave (or none), which knows nothing of drills, with the mark if it is one."""
+    return f"TEST · {words}" if words and is_drill(notification) else words
+
+
+def marked_text(words: str, notification: Notification) -> str:
+    """The same for a text: the sentence that nothing is wrong stands above it."""
+    return f"TEST · {DRILL}\n\n{words}" if words and is_drill(notification) else words
+
+
 def state(notification: Notification) -> State:
     """How the whole notification stands."""
-    if notification.reason == "test":
+    if is_drill(notification):
         return "TEST"
     if notification.alerts and all(alert.late for alert in notification.alerts):
         return "LATE"
@@ -144,7 +161,7 @@ def reason(notification: Notification) -> str:
 def plain(notification: Notification, external_url: str) -> str:
     """The whole message as plain text: the terminal's, and the text part of an email."""
     parts = [headline(notification)]
-    if notification.reason == "test":
+    if is_drill(notification):
         parts.append(DRILL)
     told = stories(notification, external_url)
     parts += [_plain_story(story, alone=len(told) == 1) for story in told]
@@ -198,7 +215,7 @@ def _story(alert: NotifiedAlert, notification: Notification, external_url: str) 
 
 
 def _alert_state(alert: NotifiedAlert, notification: Notification) -> State:
-    if notification.reason == "test":
+    if is_drill(notification):
         return "TEST"
     if alert.late:
         return "LATE"

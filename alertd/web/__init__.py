@@ -6,17 +6,24 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from alertd.logins import Logins
+from alertd.web.gate import Gate
 from alertd.web.metrics import Metrics
 from alertd.web.pages import Pages
 
+LARGEST_BODY = 4 * 1024 * 1024
+"""Bytes of a request: some thousand alerts."""
 Readiness = Callable[[], Awaitable[str]]
 """Why alertd is not ready yet, or an empty text."""
 Refresh = Callable[[], Awaitable[None]]
 """Brings figures that are read from the store up to date."""
 
 
-def build_web(metrics: Metrics, readiness: Readiness, refresh: Refresh, pages: Pages | None = None) -> web.Application:
-    """The web application, with `pages` for people where there are any; reading needs no login."""
+def build_web(
+    metrics: Metrics, readiness: Readiness, refresh: Refresh, pages: Pages | None = None, gate: Gate | None = None
+) -> web.Application:
+    """The web application, with `pages` for people where there are any; `gate` says who may ask what (default: as
+    where nobody can log in)."""
 
     async def healthy(_request: web.Request) -> web.Response:
         return web.Response(text="OK\n")
@@ -29,7 +36,8 @@ def build_web(metrics: Metrics, readiness: Readiness, refresh: Refresh, pages: P
         await refresh()
         return web.Response(body=metrics.exposition(), headers={"Content-Type": metrics.content_type})
 
-    app = web.Application(client_max_size=64 * 1024)
+    guard = (gate or Gate(Logins())).middleware
+    app = web.Application(client_max_size=LARGEST_BODY, middlewares=[guard])
     app.router.add_get("/-/healthy", healthy)
     app.router.add_get("/-/ready", ready)
     app.router.add_get("/metrics", figures)

@@ -1,15 +1,13 @@
-"""What Alertmanager's clients are told: the reading half of its API v2, exact enough for amtool and Karma.
+"""What Alertmanager's clients are told of alerts, groups and routes: its API v2, exact enough for amtool and Karma.
 
-Shapes and behaviour are those of Alertmanager 0.34 (api/v2/openapi.yaml, api/v2/api.go). Errors are JSON strings:
-amtool can print nothing else.
+Shapes and behaviour are those of Alertmanager 0.34 (api/v2/openapi.yaml, api/v2/api.go).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,24 +20,18 @@ from alertd.engine.alerts import Alert
 from alertd.engine.inhibition import Inhibitions
 from alertd.engine.intervals import Range, TimeInterval, muting
 from alertd.engine.outcome import Policy, Snapshot
+from alertd.engine.posted import Posted, as_alert, is_posted
 from alertd.engine.routes import Matcher, Place
-from alertd.errors import StoreError
+from alertd.engine.silencenotes import silenced_by
 from alertd.receivers.wording import alert_link
 from alertd.store import Store
+from alertd.web.answers import Handler, answering, as_json, time_text
+from alertd.web.filters import filters_of, pattern_of
 from alertd.web.metrics import ALERTMANAGER
-
-Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 STANDS_FOR = 300
 """Seconds that an alert which fires is said to stand at least: clients expect an end, and it is put off as long as it
 fires (Alertmanager's resolve_timeout)."""
-MOST_FILTERS = 100
-LONGEST_FILTER = 2000
-"""Filters in a request, and characters of one."""
-
-
-class BadRequestError(ValueError):
-    """What a client asked for cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +52,11 @@ class AlertmanagerApi:
             "alerts/groups": self.groups,
             "receivers": self.receivers,
         }
-        return [web.get(f"/api/v2/{path}", _answering(handler)) for path, handler in paths.items()]
+        return [web.get(f"/api/v2/{path}", answering(handler)) for path, handler in paths.items()]
 
     async def status(self, _request: web.Request) -> web.Response:
         """What alertd is, and its routes; it is in no cluster."""
-        return _json(
+        return as_json(
             {
                 "cluster": {"status": "disabled", "peers": []},
                 "versionInfo": {
@@ -76,7 +68,7 @@ class AlertmanagerApi:
                     "goVersion": "",
                 },
                 "config": {"original": as_alertmanager_yaml(self.running())},
-                "uptime": _time(self.began),
+                "uptime": time_text(self.began),
             }
         )
 
@@ -84,7 +76,7 @@ class AlertmanagerApi:
         """The alerts that fire, by fingerprint."""
         wanted = Wanted.of(request)
         told = [one.as_json(self.address()) for one in await self._standing() if wanted.takes(one)]
-        return _json(sorted(told, key=lambda one: str(one["fingerprint"])))
+        return as_json(sorted(told, key=lambda one: str(one["fingerprint"])))
 
     async def groups(self, request: web.Request) -> web.Response:
         """The same in the groups of the routes; one that is in several stands in each."""
@@ -98,11 +90,11 @@ class AlertmanagerApi:
         told = sorted(found.values(), key=lambda group: (sorted(group["labels"].items()), group["receiver"]["name"]))
         for group in told:
             group["alerts"].sort(key=lambda one: sorted(one["labels"].items()))
-        return _json(told)
+        return as_json(told)
 
     async def receivers(self, _request: web.Request) -> web.Response:
         """The names of all receivers."""
-        return _json([{"name": name} for name in self.running().integrations])
+        return as_json([{"name": name} for name in self.running().integrations])
 
     async def _standing(self) -> list[Standing]:
         now = int(self.clock.now())
@@ -110,19 +102,21 @@ class AlertmanagerApi:
 
 
 class Standing(NamedTuple):
-    """An alert that fires, at `now`: where it is told, each with the time intervals that mute it there, and
-    what inhibits it."""
+    """An alert that fires, at `now`: where it is told, each with the time intervals that mute it there, what inhibits
+    it (fingerprints), what silences it (ids), and how it was posted, if it was."""
 
     alert: Alert
     places: tuple[tuple[Place, tuple[str, ...]], ...]
     inhibited_by: tuple[str, ...]
+    silenced_by: tuple[str, ...]
     is_grouped: bool
     now: int
+    posted: Posted | None = None
 
     @property
     def state(self) -> str:
         """Alertmanager's word for how it stands."""
-        if self.inhibited_by:
+        if self.inhibited_by or self.silenced_by:
             return "suppressed"
         return "active" if self.is_grouped else "unprocessed"
 
@@ -132,25 +126,26 @@ class Standing(NamedTuple):
         names = dict.fromkeys(place.route.receiver for place, _ in self.places)
         return {
             "annotations": dict(alert.annotations),
-            "endsAt": _time(self.now + STANDS_FOR),
+            "endsAt": time_text(self.posted.ends_at if self.posted else self.now + STANDS_FOR),
             "fingerprint": alert.fingerprint,
             "receivers": [{"name": name} for name in names if among is None or among.fullmatch(name)],
-            "startsAt": _time(alert.starts_at or alert.changed_at),
+            "startsAt": time_text(alert.starts_at or alert.changed_at),
             "status": {
                 "inhibitedBy": list(self.inhibited_by),
                 "mutedBy": sorted({name for _, muted in self.places for name in muted}),
-                "silencedBy": [],
+                "silencedBy": list(self.silenced_by),
                 "state": self.state,
             },
-            "updatedAt": _time(max(alert.changed_at, alert.elevated_at or 0)),
-            "generatorURL": alert_link(address, alert.fingerprint),
+            "updatedAt": time_text(self.posted.updated_at if self.posted else _changed_at(alert)),
+            "generatorURL": self.posted.generator_url if self.posted else alert_link(address, alert.fingerprint),
             "labels": {name: value for name, value in alert.labels.items() if value},
         }
 
 
 def standing(policy: Policy, snapshot: Snapshot, now: int) -> list[Standing]:
-    """The alerts that fire, as a snapshot has them."""
-    firing = [alert for alert in snapshot.alerts.values() if alert.state == "firing"]
+    """The alerts that fire, as a snapshot has them; those that were just posted are there before any decision."""
+    posted = {one.fingerprint: one for one in snapshot.posted if one.fires(now)}
+    firing = _firing(snapshot, posted)
     inhibitions = Inhibitions(policy.inhibit_rules, [(alert.fingerprint, alert.labels) for alert in firing])
     grouped = {member for group in snapshot.groups.values() for member in group.members}
     return [
@@ -158,11 +153,29 @@ def standing(policy: Policy, snapshot: Snapshot, now: int) -> list[Standing]:
             alert,
             tuple((place, _muted(policy, place, now)) for place in policy.tree.match(alert.labels)),
             inhibitions.of(alert.fingerprint, alert.labels),
+            tuple(one.id for one in silenced_by(snapshot.silences, alert, now)),
             alert.fingerprint in grouped,
             now,
+            posted.get(alert.fingerprint) if is_posted(alert) else None,
         )
         for alert in firing
     ]
+
+
+def _firing(snapshot: Snapshot, posted: Mapping[str, Posted]) -> list[Alert]:
+    firing = [alert for alert in snapshot.alerts.values() if alert.state == "firing"]
+    known = {alert.fingerprint for alert in firing}
+    soon = [one for one in posted.values() if one.fingerprint not in known]
+    return firing + [
+        msgspec.structs.replace(
+            as_alert(one), annotations=one.annotations, starts_at=one.starts_at, changed_at=one.updated_at
+        )
+        for one in soon
+    ]
+
+
+def _changed_at(alert: Alert) -> int:
+    return max(alert.changed_at, alert.elevated_at or 0)
 
 
 def _muted(policy: Policy, place: Place, now: int) -> tuple[str, ...]:
@@ -175,6 +188,7 @@ class Wanted:
     """Which alerts a request asks for."""
 
     active: bool
+    silenced: bool
     inhibited: bool
     muted: bool
     matchers: tuple[Matcher, ...]
@@ -185,42 +199,24 @@ class Wanted:
         """What the query says; BadRequestError if it cannot be read. A flag that is neither true nor 1 is false."""
         query = request.query
         flags = {
-            name: query.get(name, "true").lower() in ("true", "1", "t") for name in ("active", "inhibited", "muted")
+            name: query.get(name, "true").lower() in ("true", "1", "t")
+            for name in ("active", "silenced", "inhibited", "muted")
         }
         return cls(
             **flags,
-            matchers=tuple(map(_matcher, _few(query.getall("filter", [])))),
-            receiver=_pattern(query.get("receiver", "")),
+            matchers=filters_of(request),
+            receiver=pattern_of(query.get("receiver", "")),
         )
 
     def takes(self, one: Standing, place: Place | None = None) -> bool:
         """Whether the alert is asked for, at this place or at any."""
-        if not (self.inhibited if one.inhibited_by else self.active):
+        hidden = (one.silenced_by and not self.silenced) or (one.inhibited_by and not self.inhibited)
+        if hidden or (one.state == "active" and not self.active):
             return False
         if not all(matcher.matches(one.alert.labels) for matcher in self.matchers):
             return False
         names = [place.route.receiver] if place else [each.route.receiver for each, _ in one.places]
         return self.receiver is None or any(map(self.receiver.fullmatch, names))
-
-
-def _few(filters: list[str]) -> list[str]:
-    if len(filters) > MOST_FILTERS or any(len(text) > LONGEST_FILTER for text in filters):
-        raise BadRequestError(f"at most {MOST_FILTERS} filters of {LONGEST_FILTER} characters are read")
-    return filters
-
-
-def _matcher(text: str) -> Matcher:
-    try:
-        return Matcher.parse(text)
-    except ValueError as error:
-        raise BadRequestError(f"bad matcher format: {error}") from None
-
-
-def _pattern(text: str) -> re.Pattern[str] | None:
-    try:
-        return re.compile(text) if text else None
-    except re.error as error:
-        raise BadRequestError(f"failed to parse receiver param: {error}") from None
 
 
 def _group(place: Place, labels: Mapping[str, str]) -> dict[str, Any]:
@@ -231,32 +227,6 @@ def _group(place: Place, labels: Mapping[str, str]) -> dict[str, Any]:
         "receiver": {"name": place.route.receiver},
         "alerts": [],
     }
-
-
-def _answering(handler: Handler) -> Handler:
-    """The handler with its errors as JSON strings."""
-
-    async def answer(request: web.Request) -> web.Response:
-        try:
-            return await handler(request)
-        except BadRequestError as error:
-            return _json(str(error), 400)
-        except StoreError as error:
-            return _json(str(error), 500)
-
-    return answer
-
-
-def _json(value: object, status: int = 200) -> web.Response:
-    body = msgspec.json.encode(value)
-    return web.Response(
-        body=body, status=status, content_type="application/json", headers={"Cache-Control": "no-store"}
-    )
-
-
-def _time(instant: float) -> str:
-    moment = datetime.fromtimestamp(instant, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
 
 
 def as_alertmanager_yaml(policy: Policy) -> str:

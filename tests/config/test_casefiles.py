@@ -34,6 +34,8 @@ secret = { env = "ALERTD_TEST_UNSET" }
 send_resolved = false
 [[receivers]]
 name = "pager"
+[[receivers.alertmanager]]
+url = { env = "ALERTD_TEST_UNSET" }
 """
 ONE = "  - {name: one, expect: [{at: 1h, alerts: []}]}\n"
 

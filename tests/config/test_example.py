@@ -12,17 +12,26 @@ from pydantic import BaseModel
 from alertd.config import check, load
 from alertd.config.mistakes import known_keys
 from alertd.config.tables import config_file
+from alertd.logins import hash_password, hash_token
 from alertd.receivers import SETTINGS
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
-SETTING = re.compile(r"^# (?=[a-z_]+ = )", re.MULTILINE)
+SETTING = re.compile(r"^# (?=[a-z_]+ = |\[\[[a-z_.]+\]\]$)", re.MULTILINE)
 
 
 @pytest.fixture(autouse=True)
 def secrets(monkeypatch):
     monkeypatch.setenv("TWILIO_API_KEY", "SK" + "0" * 32)
-    for name in ("TWILIO_API_KEY_SECRET", "HOOK_SECRET", "SMTP_PASSWORD"):
+    for name in (
+        "TWILIO_API_KEY_SECRET",
+        "HOOK_SECRET",
+        "SMTP_PASSWORD",
+        "ALERTMANAGER_PASSWORD",
+        "ALERTMANAGER_TOKEN",
+    ):
         monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("ALERTD_ANN_PASSWORD_HASH", hash_password("correct horse"))
+    monkeypatch.setenv("ALERTD_DEPLOY_TOKEN_HASH", hash_token("secret"))
     for name in ("SLACK_WEBHOOK_URL", "HOOK_URL"):
         monkeypatch.setenv(name, "https://example.com/hook")
 

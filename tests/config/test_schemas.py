@@ -27,6 +27,7 @@ BEYOND_CONFIG = {
         "collect-settle-timeout-long",
         "http-listen-beyond-loopback",
     ),
+    *("http-auth-name-twice", "http-auth-password-no-hash", "http-auth-token-no-hash"),
     *("http-listen-every-interface", "http-listen-without-port", "receiver-duplicate", "receiver-template-broken"),
     *(
         "route-first-with-matchers",
@@ -39,6 +40,13 @@ BEYOND_CONFIG = {
     *("secret-file-unreadable", "store-keep-short", "store-url-of-another-kind"),
     *("interval-days-backwards", "interval-duplicate", "interval-over-midnight", "interval-unknown"),
     *("interval-weekday-misspelt", "interval-zone-unknown", "route-first-muted"),
+    *(
+        f"receiver-alertmanager-{which}"
+        for which in (
+            *("login-half", "timeout-long", "token-with-scheme", "two-logins", "url-of-the-api", "url-twice"),
+            *("url-with-login", "url-with-query", "url-without-scheme", "username-with-colon"),
+        )
+    ),
 }
 BEYOND_RULES = {
     *("above-all", "above-over-100-percent", "absent-below-nothing", "absent-by-of-defaults", "absent-over-too-long"),

@@ -8,7 +8,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from alertd.receivers import SETTINGS, build
+from alertd.receivers import FORWARDING, KINDS, SETTINGS, build
 from alertd.templating import MESSAGE_VARIABLES, message_variables
 
 LEAST = {
@@ -26,7 +26,8 @@ LEAST = {
 
 
 def test_these_kinds_there_are():
-    assert set(SETTINGS) == set(LEAST)
+    assert set(KINDS) == set(LEAST)
+    assert set(SETTINGS) == {*KINDS, *FORWARDING} == {*LEAST, "alertmanager"}
 
 
 @pytest.mark.parametrize("kind", LEAST)
