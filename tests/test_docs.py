@@ -14,6 +14,7 @@ import yaml
 from alertd.cli import alertd
 from alertd.config import check, load_rules
 from alertd.engine.health import KINDS
+from alertd.engine.silencenotes import BEGAN, ENDS
 from alertd.web.metrics import Metrics
 
 ROOT = Path(__file__).parents[1]
@@ -106,7 +107,10 @@ def test_prometheus_is_asked_for_metrics_that_exist():
     assert {name for name in wanted if f"`{name}`" not in OPERATIONS} == set()
 
 
-@pytest.mark.parametrize("alert", sorted({kind.alert for kind in KINDS.values()}))
+OWN = {kind.alert for kind in KINDS.values()} | {BEGAN, ENDS}
+
+
+@pytest.mark.parametrize("alert", sorted(OWN))
 def test_every_alert_about_alertd_has_a_section_that_says_what_to_do(alert):
     section = re.search(rf"^### {alert}\n\n(.*?)(?=^##)", OPERATIONS, re.DOTALL | re.MULTILINE)
     assert section is not None
@@ -119,8 +123,7 @@ def test_every_alert_from_prometheus_has_a_section():
 
 
 def test_no_section_is_about_an_alert_that_does_not_exist():
-    names = {kind.alert for kind in KINDS.values()}
-    names |= {rule["alert"] for group in PROMETHEUS_RULES["groups"] for rule in group["rules"]}
+    names = OWN | {rule["alert"] for group in PROMETHEUS_RULES["groups"] for rule in group["rules"]}
     assert set(re.findall(r"^### (Alertd\w+)$", OPERATIONS, re.MULTILINE)) == names
 
 

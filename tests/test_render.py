@@ -39,6 +39,10 @@ smarthost = "localhost:25"
 send_resolved = false
 [[receivers]]
 name = "nobody"
+[[receivers]]
+name = "central"
+[[receivers.alertmanager]]
+url = ["https://am-1.example.com/T0KEN", "https://am-2.example.com/T0KEN"]
 """
 RULES = """
 rules:
@@ -120,6 +124,22 @@ def test_a_burn_rate_that_is_over_does_not_say_that_it_goes_on(render):
     assert "RESOLVED · Burning" in out
     assert "goes on" not in out
     assert " times the error budget; fires above 14.4 times" in out
+
+
+def test_of_an_alertmanager_it_shows_the_alert_that_would_be_forwarded(render):
+    routed = CONFIG.replace('receiver = "pager"', 'receiver = "central"', 1)
+    status, out, err = render("--rule", "MediaLost", config=routed)
+    assert (status, "central/alertmanager[0] · MediaLost (rules.yaml:3)" in out) == (0, True)
+    assert '"alertname": "MediaLost"' in out
+    assert "T0KEN" not in out + err
+    found = {}
+    for more in ([], ["--resolved"]):
+        _, out, _ = render("--rule", "MediaLost", "--receiver", "central", "--json", *more)
+        (told,) = json.loads(out)
+        found[told["status"]] = told["content"]
+    (firing,), (over,) = found["firing"], found["resolved"]
+    assert firing["labels"] == over["labels"]
+    assert firing["startsAt"] < over["endsAt"] <= firing["endsAt"]
 
 
 def test_a_receiver_that_is_told_nothing_is_named_as_such(render):

@@ -24,6 +24,15 @@ CONFIG = click.option(
     metavar="FILE",
     help="The configuration (TOML); see config.example.toml.",
 )
+URL = click.option(
+    "--url",
+    default="http://127.0.0.1:9095",
+    show_default=True,
+    envvar="ALERTD_URL",
+    show_envvar=True,
+    metavar="URL",
+    help="Where the daemon is. Where it asks for a login: http://USER:PASSWORD@HOST:PORT, or a token in ALERTD_TOKEN.",
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print machine-readable JSON on standard output.")
 
 
@@ -239,6 +248,87 @@ def retry(above: Path | None, config: Path | None, id: str) -> None:  # noqa: A0
 
     with told():
         sys.exit(retry_delivery(_needed(config or above), id))
+
+
+@alertd.group()
+def receivers() -> None:
+    """The receivers: whether they take what they are told."""
+
+
+@receivers.command("test")
+@click.argument("name")
+@CONFIG
+@click.option("--rule", metavar="RULE", help="Tell what an alert of this rule would, instead of a neutral message.")
+@JSON
+def test_receivers(name: str, config: Path, rule: str | None, as_json: bool) -> None:
+    """Send a drill marked TEST to the receiver NAME, and say what the other side answered.
+
+    NAME is a receiver, with all its integrations, or one of these, such as `oncall/slack[0]`. It is sent at once and
+    past the outbox, whether or not a daemon runs; figures and calls are made up. Exit status 1 if one did not take it.
+    """
+    from alertd.cli.receivers import test_receivers as send
+
+    with told():
+        sys.exit(send(config, name, rule=rule, as_json=as_json))
+
+
+@alertd.group()
+def silence() -> None:
+    """Silences of a running daemon: nobody is told of the alerts that one matches."""
+
+
+@silence.command()
+@click.argument("matchers", nargs=-1, required=True, metavar="MATCHER...")
+@click.option("--for", "lasts", required=True, metavar="DURATION", help="How long, such as 2h.")
+@click.option("--start", metavar="TIME", help="From TIME on, such as 2026-03-02T12:00Z, instead of now.")
+@click.option("--comment", required=True, metavar="TEXT", help="Why, for those who wonder at night.")
+@click.option("--author", metavar="NAME", help="Who asks for it, instead of the name of this user.")
+@URL
+def add(url: str, matchers: tuple[str, ...], lasts: str, start: str | None, comment: str, author: str | None) -> None:
+    """Say nothing of the alerts that all these matchers match, for a while; prints the silence's id.
+
+    MATCHER is like severity="page", with =, !=, =~ or !~; a word alone is the name of an alert.
+    """
+    from alertd.cli.silence import add_silence
+
+    with told():
+        add_silence(url, matchers, lasts=lasts, start=start, comment=comment, author=author)
+
+
+@silence.command("list")
+@click.option("--expired", is_flag=True, help="Those too that were over within the last five days.")
+@URL
+@JSON
+def listed(url: str, expired: bool, as_json: bool) -> None:
+    """List the silences that are active, and those to come."""
+    from alertd.cli.silence import list_silences
+
+    with told():
+        list_silences(url, with_expired=expired, as_json=as_json)
+
+
+@silence.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@URL
+def expire(url: str, ids: tuple[str, ...]) -> None:
+    """End silences now; what they hid and still fires is told with the next turn of its group."""
+    from alertd.cli.silence import expire_silences
+
+    with told():
+        sys.exit(expire_silences(url, ids))
+
+
+@alertd.command()
+@click.argument("name")
+@click.option("--token", is_flag=True, help="A token for a program, made up here, instead of a password.")
+def login(name: str, token: bool) -> None:
+    """Print what to write into the configuration so that NAME can log in.
+
+    Asks for a password, or reads a line of standard input. The configuration holds a hash of it only.
+    """
+    from alertd.cli.login import print_login
+
+    print_login(name, token=token)
 
 
 @alertd.group()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ import click
 import msgspec
 
 from alertd import logs
+from alertd.cli.names import hint, rules_named
 from alertd.config import Config, Loaded, load
 from alertd.config.reading import read
 from alertd.config.tomltext import parse_toml
@@ -21,9 +21,10 @@ from alertd.engine.durations import format_duration
 from alertd.engine.groups import Notification, flush, joined
 from alertd.engine.rules import Rule
 from alertd.errors import AlertdError, Problem
-from alertd.policy import integrations_of, policy_of
+from alertd.policy import forwards_of, integrations_of, policy_of
 from alertd.pseudonyms import shown
-from alertd.receivers.preview import Preview, preview
+from alertd.receivers.alertmanager import Present
+from alertd.receivers.preview import Preview, forwarded, preview
 from alertd.receivers.wording import text
 from alertd.specimens import specimen
 
@@ -35,7 +36,9 @@ class Rendered(NamedTuple):
     """What one integration would be sent on behalf of a rule."""
 
     rule: Rule
-    notification: Notification
+    receiver: str
+    integration: str
+    status: str
     shown: Preview
 
 
@@ -45,7 +48,7 @@ def print_rendered(
     """Print the messages; status 1 if a template failed. InputError if the configuration cannot be used."""
     logs.set_up("auto", "error")  # failed templates are told below, by their place
     loaded = load(config)
-    rules = _named(rule, loaded.rules)
+    rules = rules_named(rule, loaded.rules)
     _check_receiver(receiver, loaded.config)
     found = [one for each in rules for one in _rendered(loaded, each, receiver, resolved=resolved)]
     if as_json:
@@ -60,24 +63,10 @@ def print_rendered(
     return 1 if problems else 0
 
 
-def _named(name: str, rules: Sequence[Rule]) -> list[Rule]:
-    """The rules that are called so: one by its key, or all with this alert name."""
-    found = [rule for rule in rules if rule.key == name] or [rule for rule in rules if rule.alert == name]
-    if not found:
-        known = sorted({rule.alert for rule in rules})
-        raise click.BadParameter(f'there is no enabled rule "{name}"{_hint(name, known)}', param_hint="--rule")
-    return found
-
-
 def _check_receiver(name: str | None, config: Config) -> None:
     if name is not None and name not in config.receivers:
         known = sorted(config.receivers)
-        raise click.BadParameter(f'there is no receiver "{name}"{_hint(name, known)}', param_hint="--receiver")
-
-
-def _hint(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f'; did you mean "{close[0]}"?' if close else f"; there are {', '.join(known) or 'none'}"
+        raise click.BadParameter(f'there is no receiver "{name}"{hint(name, known)}', param_hint="--receiver")
 
 
 def _rendered(loaded: Loaded, rule: Rule, receiver: str | None, *, resolved: bool) -> list[Rendered]:
@@ -90,8 +79,25 @@ def _rendered(loaded: Loaded, rule: Rule, receiver: str | None, *, resolved: boo
     found = []
     for told in _notifications(loaded, rule, alert, receiver, (seen, now), resolved=resolved):
         settings = next(one for name, _, one in integrations_of(config, told.receiver) if name == told.integration)
-        found.append(Rendered(rule, told, preview(settings, told, config.http.address, now)))
-    return found
+        what = preview(settings, told, config.http.address, now)
+        found.append(Rendered(rule, told.receiver, told.integration, told.status, what))
+    over = _over(rule, alert, now) if resolved else alert
+    return [*found, *_forwarded(loaded, rule, over, receiver, now)]
+
+
+def _over(rule: Rule, alert: Alert, now: int) -> Alert:
+    quiet = format_duration(rule.keep_firing_for)
+    return msgspec.structs.replace(alert, state="resolved", ends_at=now, reason=f"not elevated for {quiet}")
+
+
+def _forwarded(loaded: Loaded, rule: Rule, alert: Alert, receiver: str | None, now: int) -> Iterator[Rendered]:
+    """What other Alertmanagers are sent of the alert: those that the routes lead to, or `receiver`'s if it is named."""
+    config = loaded.config
+    what = forwarded(alert, config.http.address, Present(now, now))
+    routes = [place.route.receiver for place in policy_of(loaded).tree.match(alert.labels)]
+    for name in dict.fromkeys([receiver] if receiver else routes):
+        for integration, _ in forwards_of(config, name):
+            yield Rendered(rule, name, integration, alert.state, what)
 
 
 def _notifications(
@@ -101,27 +107,26 @@ def _notifications(
 
     `times` are when it was last seen and now.
     """
-    policy, quiet, (seen, now) = policy_of(loaded), format_duration(rule.keep_firing_for), times
+    policy, (seen, now) = policy_of(loaded), times
     for group in joined({}, policy.tree, alert, seen):
         place = policy.tree.at(group.route) or policy.tree.root
         told = msgspec.structs.replace(group, receiver=receiver or group.receiver)
         integrations = policy.integrations.get(told.receiver, ())
         after, notifications, _ = flush(told, place.route, {alert.fingerprint: alert}, integrations, seen)
         if resolved and after is not None:
-            over = msgspec.structs.replace(alert, state="resolved", ends_at=now, reason=f"not elevated for {quiet}")
-            _, notifications, _ = flush(after, place.route, {alert.fingerprint: over}, integrations, now)
+            over = {alert.fingerprint: _over(rule, alert, now)}
+            _, notifications, _ = flush(after, place.route, over, integrations, now)
         yield from notifications
 
 
 def _as_json(one: Rendered) -> dict[str, Any]:
-    told = one.notification
     return {
         "rule": one.rule.key,
         "source": one.rule.source,
         "made_up": True,
-        "receiver": told.receiver,
-        "integration": told.integration,
-        "status": told.status,
+        "receiver": one.receiver,
+        "integration": one.integration,
+        "status": one.status,
         "content": one.shown.content,
         "mistakes": one.shown.mistakes,
     }
@@ -133,14 +138,15 @@ def _print(found: Sequence[Rendered], *, resolved: bool) -> None:
         click.echo(f"the receivers of this rule have no integration that is told of {what}", err=True)
     click.secho("Figures and calls are made up; nothing is sent.", dim=True, err=True)
     for one in found:
-        click.secho(f"\n{one.notification.integration} · {one.rule.alert} ({one.rule.source})", bold=True)
+        click.secho(f"\n{one.integration} · {one.rule.alert} ({one.rule.source})", bold=True)
         click.echo("")
         click.echo(text(one.shown.text, LONGEST))
 
 
 def _write_html(path: Path, found: Sequence[Rendered]) -> None:
     """Write the HTML part of the first mail."""
-    pages = [one.shown.content["html"] for one in found if "html" in one.shown.content]
+    contents = [one.shown.content for one in found]
+    pages = [content["html"] for content in contents if isinstance(content, dict) and "html" in content]
     if not pages:
         raise AlertdError("--html: this rule sends no email; name a --receiver that has [[receivers.email]]")
     try:
@@ -154,9 +160,9 @@ def _problems(config: Config, one: Rendered) -> Iterator[Problem]:
     if not one.shown.mistakes:
         return
     document = read(config.path, parse_toml)
-    receiver, _, place = one.notification.integration.rpartition("/")
+    receiver, _, place = one.integration.rpartition("/")
     kind, _, number = place.rstrip("]").partition("[")
     names = list(config.receivers)
     for name, mistake in one.shown.mistakes.items():
         path = ("receivers", names.index(receiver), kind, int(number), "template", name)
-        yield document.problem(path, f"receivers.{one.notification.integration}: {mistake}")
+        yield document.problem(path, f"receivers.{one.integration}: {mistake}")
