@@ -29,6 +29,15 @@ class ToStderr(logging.StreamHandler[TextIO]):
         """The base class sets it once; it stays what it is."""
 
 
+def _briefly(record: logging.LogRecord) -> bool:
+    """Says of a request that is not HTTP no more than that: aiohttp has answered 400, and its trace helps nobody."""
+    error = record.exc_info[1] if record.exc_info else None
+    if type(error).__module__ == "aiohttp.http_exceptions":
+        record.msg, record.args, record.exc_info = f"request_unreadable: {type(error).__name__}", (), None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True
+
+
 def set_up(form: str = "auto", level: str = "info") -> None:
     """Send the records of alertd and of its libraries to standard error in one form; `auto` looks at the terminal."""
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
@@ -43,6 +52,7 @@ def set_up(form: str = "auto", level: str = "info") -> None:
     )
     handler = ToStderr()
     handler.setFormatter(formatter)
+    handler.addFilter(_briefly)
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     for chatty in ("aiohttp.access", "alembic", "apscheduler", "slack_sdk", "sqlalchemy", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

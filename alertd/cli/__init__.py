@@ -272,6 +272,40 @@ def test_receivers(name: str, config: Path, rule: str | None, as_json: bool) -> 
         sys.exit(send(config, name, rule=rule, as_json=as_json))
 
 
+@alertd.command()
+@URL
+@JSON
+def alerts(url: str, as_json: bool) -> None:
+    """What is pending or fires in a running daemon: why, since when, who was told, and who was not and why."""
+    from alertd.cli.alerts import print_alerts
+
+    with told():
+        print_alerts(url, as_json=as_json)
+
+
+@alertd.command()
+@click.argument("fingerprint")
+@click.option("--for", "lasts", default="4h", show_default=True, metavar="DURATION", help="How long at most, up to 7d.")
+@click.option("--comment", default="", metavar="TEXT", help="What you are doing about it.")
+@click.option("--author", metavar="NAME", help="Who looks after it, instead of the name of this user.")
+@click.option("--end", is_flag=True, help="Nobody looks after it any more.")
+@URL
+def ack(fingerprint: str, url: str, lasts: str, comment: str, author: str | None, end: bool) -> None:
+    """Say that somebody looks after the alert with this FINGERPRINT.
+
+    It is not told again and again then, until it is over or DURATION has passed; its recovery and whatever else is new
+    is told. `alertd alerts` shows fingerprints, as do messages.
+    """
+    from alertd.cli.alerts import acknowledge, leave
+
+    with told():
+        sys.exit(
+            leave(url, fingerprint)
+            if end
+            else acknowledge(url, fingerprint, lasts=lasts, comment=comment, author=author)
+        )
+
+
 @alertd.group()
 def silence() -> None:
     """Silences of a running daemon: nobody is told of the alerts that one matches."""

@@ -42,7 +42,7 @@ def tell(now: int, policy: Policy, alerts: Mapping[str, Alert], changed: Collect
                 touched.add(group.key)
     sent, withheld, gone, told = [], [], [], dict[str, Alert]()
     due = [group for group in groups.values() if group.flush_at <= now]
-    quieted = _Quieted(policy, alerts, before, now)
+    quieted = Quieted(policy, alerts, before, now)
     for group in sorted(due, key=lambda group: (group.flush_at, group.key)):
         place = policy.tree.at(group.route)
         after: Group | None = None
@@ -70,7 +70,7 @@ def tell(now: int, policy: Policy, alerts: Mapping[str, Alert], changed: Collect
     )
 
 
-class _Quieted:
+class Quieted:
     """What keeps alerts from being told at one instant."""
 
     def __init__(self, policy: Policy, alerts: Mapping[str, Alert], before: Snapshot, now: int) -> None:
@@ -85,12 +85,13 @@ class _Quieted:
 
     def quiet(self, route: Route, group: Group) -> Quiet:
         """What keeps the group, or some of its alerts, from being told."""
-        why = {member: self._why(self._alerts[member]) for member in group.members if member in self._alerts}
+        why = {member: self.why(self._alerts[member]) for member in group.members if member in self._alerts}
         muted = muted_by(route.mute_time_intervals, route.active_time_intervals, self._policy.intervals, self._now)
         acked = {member: str(self._acks[member]) for member in group.members if member in self._acks}
         return Quiet(muted, {member: reason for member, reason in why.items() if reason}, acked)
 
-    def _why(self, alert: Alert) -> str:
+    def why(self, alert: Alert) -> str:
+        """What silences or inhibits the alert, in words; empty if nothing does."""
         reasons = [f"silenced by {silence}" for silence in silenced_by(self._silences, alert, self._now)]
         sources = self._inhibitions.of(alert.fingerprint, alert.labels)
         named = [f"{self._alerts[source].labels['alertname']} ({source})" for source in sources]

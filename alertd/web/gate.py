@@ -108,6 +108,13 @@ class Gate:
         return refused
 
 
+def signed(said: str, user: str) -> str:
+    """The name under a change: who logged in cannot sign as somebody else."""
+    if not user or said == user:
+        return said
+    return f"{said} (logged in as {user})" if said else user
+
+
 def is_local(request: web.Request) -> bool:
     """Whether the request comes from this machine, to an address that only this machine has.
 

@@ -29,7 +29,7 @@ from alertd.web.answers import (
     time_text,
 )
 from alertd.web.filters import filters_of
-from alertd.web.gate import USER
+from alertd.web.gate import USER, signed
 
 log = structlog.get_logger()
 
@@ -162,23 +162,17 @@ def _matcher_json(matcher: Matcher) -> dict[str, Any]:
 
 
 def _draft(sent: PostedSilence, user: str) -> Draft:
-    """What is asked for; whoever logged in cannot sign as somebody else."""
+    """What is asked for."""
     starts, ends = instant_of(sent.startsAt), instant_of(sent.endsAt)
     return Draft(
         id=sent.id or "",
         matchers=tuple(_matcher(number, one) for number, one in enumerate(sent.matchers)),
         starts_at=int(starts or 0),
         ends_at=min(int(ends or 0), LATEST),
-        created_by=_signed(sent.createdBy, user),
+        created_by=signed(sent.createdBy, user),
         comment=sent.comment,
         annotations=_annotations(sent.annotations),
     )
-
-
-def _signed(said: str, user: str) -> str:
-    if not user or said == user:
-        return said
-    return f"{said} (logged in as {user})" if said else user
 
 
 def _annotations(sent: Mapping[str, str]) -> dict[str, str]:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +26,21 @@ from alertd.web.metrics import Metrics
 from alertd.web.pages import Pages
 
 NOON = 1_772_452_800  # 2026-03-02 12:00 UTC
+DAEMON = """
+[[accounts]]
+name = "production"
+base_url = "http://127.0.0.1:1"
+api_key = "SK00000000000000000000000000000000"
+api_key_secret = "secret"
+[rules]
+paths = ["rules.yaml"]
+[http]
+listen = "127.0.0.1:{port}"
+[route]
+receiver = "nobody"
+[[receivers]]
+name = "nobody"
+"""
 HOSTILE = "\"><script>alert(1)</script>{{ 7*7 }}\x1b[31m\u202e' onload='x"
 
 
@@ -174,3 +196,58 @@ def stored(store, clock):
         assert await store.commit(Outcome(alerts=alerts, **parts), expected=None, until=now)
 
     return commit
+
+
+class Daemon:
+    """An alertd as a process of its own, whose account does not answer and whose receiver is nobody."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.address = f"http://127.0.0.1:{port}"
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        (folder / "alertd.toml").write_text(DAEMON.format(port=port))
+        (folder / "rules.yaml").write_text("rules:\n  - alert: AnyFailure\n    match: {error: true}\n    any: true\n")
+
+    @property
+    def log(self) -> str:
+        """What it has logged so far."""
+        return (self._folder / "log").read_text()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "alertd", "run", "--config", "alertd.toml"],
+                cwd=self._folder,
+                stderr=log,
+                env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            )
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"{self.address}/-/healthy", timeout=5).read()
+            except OSError:
+                time.sleep(0.1)
+            else:
+                return
+        raise TimeoutError(self.log)
+
+    def kill(self) -> None:
+        """End it without a word (SIGKILL)."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(30)
+
+    def stop(self) -> None:
+        """End it in order, if it runs."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def daemon_in() -> Callable[[Path], Daemon]:
+    """Makes an alertd, not yet started, that lives in a folder."""
+    return Daemon
