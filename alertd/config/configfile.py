@@ -27,7 +27,7 @@ from alertd.config.tables import (
 from alertd.config.tomltext import parse_toml
 from alertd.engine.inhibition import InhibitRule
 from alertd.engine.intervals import TimeInterval
-from alertd.engine.routes import Route
+from alertd.engine.routes import Escalation, Route
 from alertd.errors import InputError, Problem
 from alertd.settings import Table
 
@@ -152,6 +152,7 @@ def build_route(table: RouteTable, above: Route) -> Route:
         continue_=table.continue_,
         mute_time_intervals=table.mute_time_intervals,  # as in Alertmanager these are not inherited
         active_time_intervals=table.active_time_intervals,
+        escalations=tuple(Escalation(after=one.after, receiver=one.receiver) for one in table.escalations),
         routes=(),
     )
     own = replace(own, **{name: value for name, value in said.items() if value is not None})  # type: ignore[arg-type]
@@ -210,11 +211,12 @@ def _first_route(document: Document, root: dict[str, Any]) -> Iterator[Problem]:
 
 
 def _unknown_receivers(document: Document, route: dict[str, Any], path: KeyPath, names: list[str]) -> Iterator[Problem]:
-    name = route.get("receiver")
-    if isinstance(name, str) and name not in names:
-        place = (*path, "receiver")
-        message = f'{dotted(place)}: there is no receiver "{name}"{suggestion(name, names)}'
-        yield document.problem(place, message)
+    steps = [((*path, "escalations", nth), step) for nth, step in _tables(route, "escalations")]
+    for where, told in [(path, route), *steps]:
+        name, place = told.get("receiver"), (*where, "receiver")
+        if isinstance(name, str) and name not in names:
+            message = f'{dotted(place)}: there is no receiver "{name}"{suggestion(name, names)}'
+            yield document.problem(place, message)
     for nth, child in _tables(route, "routes"):
         yield from _unknown_receivers(document, child, (*path, "routes", nth), names)
 
@@ -244,6 +246,7 @@ def _oddities(document: Document, tables: ConfigTables) -> Iterator[Problem]:
 def _receivers_of(route: RouteTable) -> Iterator[str]:
     if route.receiver:
         yield route.receiver
+    yield from (step.receiver for step in route.escalations)
     for child in route.routes:
         yield from _receivers_of(child)
 

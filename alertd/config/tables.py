@@ -220,6 +220,13 @@ class Privacy(Table):
     show_room_names: bool = Field(False, description="Show room names in messages and on the page.")
 
 
+class EscalationTable(Table):
+    """Who else is told of an alert that fires on and that nobody has acknowledged."""
+
+    after: Pause = Field(description="How long after the route told it.", examples=["15m"])
+    receiver: str = Field(description="Name of the receiver that is told then.", examples=["manager"])
+
+
 class RouteTable(Table):
     """A route of Alertmanager's tree: what it does not say it inherits from the route above."""
 
@@ -249,6 +256,7 @@ class RouteTable(Table):
     active_time_intervals: tuple[str, ...] = Field(
         (), description="Time intervals outside of which this route tells nothing.", examples=[["office-hours"]]
     )
+    escalations: tuple[EscalationTable, ...] = Field((), description="Who else is told later, and when.")
     routes: tuple[RouteTable, ...] = Field((), description="Routes below, tried in order; the first that matches wins.")
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from alertd.engine.alerts import Alert
 from alertd.engine.explain import Explanation
-from alertd.engine.routes import Route, Tree
+from alertd.engine.routes import Place, Route, Tree
 from alertd.engine.samples import Sample
 from alertd.engine.windows import Evidence
 
@@ -26,6 +26,7 @@ Reason = Literal[
     "all alerts resolved",
     "repeat interval elapsed",
     "reopened",
+    "escalated",
     "late",
     "test",
 ]
@@ -119,7 +120,10 @@ class Flushed(NamedTuple):
 
 class Group(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The alerts that one route tells together; `route` is the key of its place in the tree, `flush_at` when it is next
-    looked at. By integration, `told` is what was last told, and `withheld` what was last kept back, to say so once."""
+    looked at. By integration, `told` is what was last told, and `withheld` what was last kept back, to say so once.
+
+    In the group of an escalation `since` is when each alert was told to those before.
+    """
 
     key: str
     receiver: str
@@ -130,6 +134,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     flushed: bool = False
     told: dict[str, Told] = {}
     withheld: dict[str, str] = {}
+    since: dict[str, int] = {}
 
 
 def _common(sets: list[dict[str, str]]) -> dict[str, str]:
@@ -176,10 +181,15 @@ def settled_in(group: Group, tree: Tree, alerts: Mapping[str, Alert]) -> Group:
         member
         for member in group.members
         if member in alerts
-        and any(found.group_key(alerts[member].labels) == group.key for found in tree.match(alerts[member].labels))
+        and any(group.key in _keys(found, alerts[member].labels) for found in tree.match(alerts[member].labels))
     )
     receiver = group.receiver if place is None else place.route.receiver
     return msgspec.structs.replace(group, receiver=receiver, members=members)
+
+
+def _keys(place: Place, labels: Mapping[str, str]) -> list[str]:
+    """The groups of an alert at a place: its own, and those of its escalations."""
+    return [place.group_key(labels), *(step.group_key(labels) for step in place.steps)]
 
 
 def flush(

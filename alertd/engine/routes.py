@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 Operator = Literal["=", "!=", "=~", "!~"]
@@ -59,6 +59,14 @@ def _anchored(value: str) -> re.Pattern[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Escalation:
+    """Who else is told of what this route has told, so many seconds later, if it fires on and nobody looks after it."""
+
+    after: int
+    receiver: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """A node of the tree, with what it inherits already filled in; durations in seconds.
 
@@ -77,6 +85,7 @@ class Route:
     continue_: bool = False
     mute_time_intervals: tuple[str, ...] = ()
     active_time_intervals: tuple[str, ...] = ()
+    escalations: tuple[Escalation, ...] = ()
     routes: tuple[Route, ...] = ()
 
     def repeat_after(self, repeats: int) -> int:
@@ -88,11 +97,16 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A route with its key: the matchers on the way down, as Alertmanager's `groupKey` begins; and those below it."""
+    """A route with its key: the matchers on the way down, as Alertmanager's `groupKey` begins; and those below it.
+
+    `steps` are its escalations, each a place of its own to which no alert is led; there `after` are the seconds.
+    """
 
     key: str
     route: Route
     below: tuple[Place, ...] = ()
+    steps: tuple[Place, ...] = ()
+    after: int = 0
 
     def group_labels(self, labels: Mapping[str, str]) -> dict[str, str]:
         """The labels by which alerts of this route are grouped."""
@@ -142,11 +156,18 @@ def _place(route: Route, above: str, twin: int = 0) -> Place:
         same = _shown(child.matchers)
         below.append(_place(child, f"{key}/", seen[same]))
         seen[same] += 1
-    return Place(key, route, tuple(below))
+    return Place(key, route, tuple(below), tuple(_step(key, route, one) for one in route.escalations))
+
+
+def _step(key: str, route: Route, one: Escalation) -> Place:
+    """A message of an escalation goes by the route's own grouping and times."""
+    own = replace(route, receiver=one.receiver, escalations=(), routes=())
+    return Place(f"{key}!{one.after}s/{one.receiver}", own, after=one.after)
 
 
 def _walk(place: Place) -> Iterator[Place]:
     yield place
+    yield from place.steps
     for below in place.below:
         yield from _walk(below)
 

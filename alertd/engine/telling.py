@@ -10,6 +10,7 @@ import msgspec
 
 from alertd.engine import acks
 from alertd.engine.alerts import Alert
+from alertd.engine.escalation import escalate, passed_on
 from alertd.engine.groups import Group, Notification, Quiet, flush, joined, settled_in
 from alertd.engine.inhibition import Inhibitions
 from alertd.engine.intervals import muted_by
@@ -50,7 +51,10 @@ def tell(now: int, policy: Policy, alerts: Mapping[str, Alert], changed: Collect
             today = settled_in(group, policy.tree, alerts)
             quiet = quieted.quiet(place.route, today)
             integrations = policy.integrations.get(today.receiver, ())
-            after, notifications, kept_back = flush(today, place.route, alerts, integrations, now, quiet)
+            if place.after:
+                after, notifications, kept_back = escalate(today, place, alerts, integrations, now, quiet)
+            else:
+                after, notifications, kept_back = flush(today, place.route, alerts, integrations, now, quiet)
             sent += notifications
             withheld += kept_back
             told |= _told(today, alerts, quiet) if notifications else {}
@@ -60,6 +64,9 @@ def tell(now: int, policy: Policy, alerts: Mapping[str, Alert], changed: Collect
         else:
             groups[group.key] = after
             touched.add(group.key)
+            for other in passed_on(groups, place, after, alerts, now) if place is not None else ():
+                groups[other.key] = other
+                touched.add(other.key)
     return Telling(
         groups=tuple(groups[key] for key in sorted(touched) if key in groups),
         gone=tuple(gone),

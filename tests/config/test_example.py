@@ -80,7 +80,7 @@ def test_every_key_of_every_table_is_in_the_example(switched_on):
         if header := re.match(r"\[+([a-z_.]+)\]+", line):
             table = tuple(header[1].split("."))
             documented |= {table[:length] for length in range(1, len(table) + 1)}
-        elif setting := re.match(r"([a-z_]+) = (\{.*)?", line):
+        elif setting := re.match(r"([a-z_]+) = (\[?\{.*)?", line):
             documented.add((*table, setting[1]))
             documented |= {(*table, setting[1], inner) for inner in re.findall(r"([a-z_]+) =", setting[2] or "")}
     wanted = set(keys_below(config_file()))

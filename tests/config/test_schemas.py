@@ -27,6 +27,7 @@ BEYOND_CONFIG = {
         "collect-settle-timeout-long",
         "http-listen-beyond-loopback",
     ),
+    "escalation-receiver-misspelt",
     *("http-auth-name-twice", "http-auth-password-no-hash", "http-auth-token-no-hash"),
     *("http-listen-every-interface", "http-listen-without-port", "receiver-duplicate", "receiver-template-broken"),
     *(

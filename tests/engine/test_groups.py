@@ -111,8 +111,8 @@ def test_an_integration_is_told_for_a_reason_or_not_at_all(told, firing, over, w
     assert needs(told, firing, over, wants, 4 * HOUR, NOW) == reason
 
 
-def test_every_reason_is_reached_but_that_of_a_drill():
-    assert {reason for *_, reason in REASONS + AGAIN} - {None} == set(get_args(Reason)) - {"test"}
+def test_every_reason_is_reached_but_those_of_drills_and_escalations():
+    assert {reason for *_, reason in REASONS + AGAIN} - {None} == set(get_args(Reason)) - {"test", "escalated"}
 
 
 # when a group is looked at
