@@ -17,6 +17,7 @@ from alertd.engine.intervals import muted_by
 from alertd.engine.outcome import Policy, Snapshot
 from alertd.engine.routes import Route
 from alertd.engine.silencenotes import silenced_by
+from alertd.engine.storms import gathered
 
 
 class Telling(NamedTuple):
@@ -70,7 +71,7 @@ def tell(now: int, policy: Policy, alerts: Mapping[str, Alert], changed: Collect
     return Telling(
         groups=tuple(groups[key] for key in sorted(touched) if key in groups),
         gone=tuple(gone),
-        notifications=tuple(sent),
+        notifications=tuple(gathered(sent)),
         withheld=tuple(withheld),
         alerts=told,
         next_at=min((group.flush_at for group in groups.values()), default=None),

@@ -85,3 +85,10 @@ async def test_they_are_told_with_the_next_decision_and_that_they_are_over(serve
     assert (one.state, one.annotations) == ("firing", {"summary": "full"})
     later = decide(now + 400, policy, windows, await store.snapshot(now))
     assert not [alert for alert in later.alerts if alert.labels["alertname"] == "DiskFull"]  # never fired in between
+
+
+async def test_ten_thousand_at_once_are_kept_and_listed(served, send):
+    storm = [{"labels": {"alertname": "Storm", "host": f"h{nth}"}} for nth in range(10_000)]
+    assert (await send(served, "POST", "alerts", storm))[0] == 200
+    status, found = await send(served, "GET", "alerts?filter=alertname%3DStorm")
+    assert (status, len(found)) == (200, 10_000)
