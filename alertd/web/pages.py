@@ -14,15 +14,20 @@ import structlog
 from aiohttp import web
 
 from alertd.clock import Clock
+from alertd.engine.acks import standing
 from alertd.engine.alerts import Alert
 from alertd.engine.durations import format_duration
 from alertd.engine.kinds import AnyKind
 from alertd.engine.outcome import Policy, Snapshot
 from alertd.engine.settle import OpenRoom
+from alertd.engine.silencenotes import silenced_by
+from alertd.engine.silences import Silence
+from alertd.engine.telling import Quieted
 from alertd.errors import StoreError
 from alertd.htmlpages import environment, style_hash
 from alertd.store import Store
 from alertd.templating import duration, time
+from alertd.web.silences import LISTED_FOR, listed_at
 from alertd.web.standing import standing_at
 
 log = structlog.get_logger()
@@ -58,6 +63,7 @@ class Pages:
             "/": self.alerts,
             "/alerts": self.alerts,
             "/notifications": self.notifications,
+            "/silences": self.silences,
             "/rooms": self.rooms,
             "/rules": self.rules,
         }
@@ -70,7 +76,7 @@ class Pages:
             return await self._one_alert(fingerprint)
         snapshot = await self._snapshot()
         alerts = in_order(snapshot.alerts.values(), self._now())
-        shown = {"alerts": alerts[:MOST_ROWS], "more": len(alerts) - MOST_ROWS}
+        shown = {"alerts": alerts[:MOST_ROWS], "more": len(alerts) - MOST_ROWS, "quiet": self._quiet(snapshot)}
         return await self._page("alerts.html", snapshot, shown)
 
     async def _one_alert(self, fingerprint: str) -> web.Response:
@@ -83,6 +89,7 @@ class Pages:
             return await self._page("message.html", snapshot, {"title": "No such alert", "message": words}, status=404)
         labels = events[0].labels if alert is None else alert.labels
         shown = {"alert": alert, "labels": labels, "events": events[:MOST_ROWS], "more": len(events) - MOST_ROWS}
+        shown |= {"quiet": self._quiet(snapshot)}
         return await self._page("alert.html", snapshot, shown)
 
     async def notifications(self, request: web.Request) -> web.Response:
@@ -93,6 +100,29 @@ class Pages:
         more = (counts["failed"] if failed else sum(counts.values())) - len(entries)
         shown = {"entries": entries, "counts": counts, "failed": failed, "more": more}
         return await self._page("notifications.html", await self._snapshot(), shown)
+
+    async def silences(self, _request: web.Request) -> web.Response:
+        """The silences, active ones first, each with what it hides now and who did what to it."""
+        now, snapshot = self._now(), await self._snapshot()
+        silences = sorted(await self.store.silences(now - LISTED_FOR), key=lambda one: listed_at(one, now))
+        firing = [alert for alert in snapshot.alerts.values() if alert.state == "firing"]
+        hides = {
+            one.id: [
+                (alert.fingerprint, alert.labels.get("alertname", "")) for alert in firing if _hides(one, alert, now)
+            ]
+            for one in silences[:MOST_ROWS]
+        }
+        shown = {"silences": silences[:MOST_ROWS], "hides": hides, "more": len(silences) - MOST_ROWS}
+        return await self._page("silences.html", snapshot, shown)
+
+    def _quiet(self, snapshot: Snapshot) -> dict[str, str]:
+        """By fingerprint, why nobody is told of an alert that fires, or not again."""
+        now = self._now()
+        quieted = Quieted(self.running(), snapshot.alerts, snapshot, now)
+        acks = standing(snapshot.acks, snapshot.alerts, now)
+        firing = {mark: alert for mark, alert in snapshot.alerts.items() if alert.state == "firing"}
+        why = {mark: quieted.why(alert) or str(acks.get(mark, "")) for mark, alert in firing.items()}
+        return {mark: reason for mark, reason in why.items() if reason}
 
     async def rooms(self, _request: web.Request) -> web.Response:
         """What of each account was never listed, and the rooms that are not settled, those that ended first on top."""
@@ -165,6 +195,10 @@ def _explained(handler: Handler) -> Handler:
             return rendered("unavailable.html", {"message": str(error)}, 503)
 
     return answer
+
+
+def _hides(silence: Silence, alert: Alert, now: int) -> bool:
+    return silence in silenced_by([silence], alert, now)
 
 
 def _ended_first(room: OpenRoom) -> tuple[bool, int, str]:

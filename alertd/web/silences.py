@@ -84,7 +84,7 @@ class SilencesApi:
         found = [one for one in await self.store.silences(now - LISTED_FOR) if flags[one.state(now)]]
         texts = [str(matcher) for matcher in wanted]
         told = [one for one in found if all(text in map(str, one.matchers) for text in texts)]
-        return as_json([silence_json(one, now) for one in sorted(told, key=lambda one: _place(one, now))])
+        return as_json([silence_json(one, now) for one in sorted(told, key=lambda one: listed_at(one, now))])
 
     async def posted(self, request: web.Request) -> web.Response:
         """A new silence, or a change of the one that is named."""
@@ -131,7 +131,8 @@ class SilencesApi:
 _ORDER = ("active", "pending", "expired")
 
 
-def _place(one: Silence, now: int) -> tuple[int, int, str]:
+def listed_at(one: Silence, now: int) -> tuple[int, int, str]:
+    """Where it stands in a list, as in Alertmanager's: what is active first, by its end."""
     state = one.state(now)
     when = {"active": one.ends_at, "pending": one.starts_at, "expired": -one.ends_at}[state]
     return _ORDER.index(state), when, one.id

@@ -12,11 +12,14 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
+from alertd.engine.acks import Ack
 from alertd.engine.coverage import Seen
 from alertd.engine.kinds import Absent, Count, Rate
+from alertd.engine.routes import Matcher
+from alertd.engine.silences import Draft, expired, put
 from alertd.web.pages import MOST_ROWS
 
-PATHS = ["/", "/alerts", "/notifications", "/rooms", "/rules"]
+PATHS = ["/", "/alerts", "/silences", "/notifications", "/rooms", "/rules"]
 HOUR = 3600
 
 
@@ -341,6 +344,16 @@ async def hostile_pages(
     await stored(alert, events=(make_event(alert, "firing", int(clock.now())),), notifications=(sent,))
     await store.sent(sent.id, int(clock.now()), hostile)
     await store.trouble("poll", hostile, hostile, int(clock.now()))
+    now = int(clock.now())
+    draft = Draft(
+        matchers=(Matcher("alertname", "=", hostile),),
+        starts_at=now,
+        ends_at=now + HOUR,
+        created_by=hostile,
+        comment=hostile,
+        annotations={},
+    )
+    await store.change_silence("", lambda known: put(known, draft, now, "s1"))
     return await browser(accounts=(hostile,)), alert.fingerprint
 
 
@@ -350,7 +363,9 @@ async def test_nothing_that_a_stranger_typed_is_more_than_text(read, hostile_pag
         page = await read(client, path)
         assert not {"script", "img", "iframe", "form", "link"} & set(page.elements)
         assert not [name for name, _ in page.attributes if name.startswith("on") or name == "style"]
-        assert not [link for link in page.links if not re.match(r"https://|(alerts|notifications|rooms|rules)\b", link)]
+        assert not [
+            link for link in page.links if not re.match(r"https://|(alerts|silences|notifications|rooms|rules)\b", link)
+        ]
         assert "\x1b" not in page.source
         assert "\u202e" not in page.source
         assert "<script>alert(1)</script>{{ 7*7 }}" in page.text
@@ -396,3 +411,46 @@ async def test_a_database_that_fails_is_said_in_words(read, browser, tmp_path):
         database.execute("DROP TABLE alerts")
     page = await read(client, "/alerts", status=503)
     assert "The database does not answer" in page.text
+
+
+# -- silences
+
+
+async def test_silences_are_shown_with_who_why_how_long_and_what_they_hide(
+    read, browser, stored, store, make_alert, clock, hostile
+):
+    now = int(clock.now())
+    alert = make_alert()
+    draft = Draft(
+        matchers=(Matcher.parse("alertname=MediaLost"),),
+        starts_at=now,
+        ends_at=now + 2 * HOUR,
+        created_by="ann",
+        comment=f"deploying {hostile}",
+        annotations={},
+    )
+    await store.change_silence("", lambda known: put(known, draft, now, "s1"))
+    over = await store.change_silence("", lambda known: put(known, draft, now, "s2"))
+    await store.change_silence("s2", lambda _: (expired(over[0], now, "bob"),))
+    await stored(alert)
+    client = await browser()
+    page = await read(client, "/silences")
+    assert in_this_order(page.text, "active", "(2h left)", 'alertname="MediaLost"', "ann: deploying", "expired")
+    assert "expired by bob" in page.text
+    assert page.count("script") == 0
+    card = (await read(client, "/alerts")).text
+    assert "Not told: silenced by silence s1 (ann: deploying" in card
+
+
+async def test_where_there_are_none_it_is_said_how_one_is_made(read, browser):
+    page = await read(await browser(), "/silences")
+    assert "There are no silences" in page.text
+    assert "alertd silence add" in page.text
+
+
+async def test_an_alert_that_somebody_looks_after_says_who(read, browser, stored, store, make_alert, clock):
+    alert, now = make_alert(told=True), int(clock.now())
+    await store.put_ack(Ack(fingerprint=alert.fingerprint, at=now, until=now + HOUR, by="ann", comment="on it"))
+    await stored(alert)
+    page = await read(await browser(), f"/alerts?fingerprint={alert.fingerprint}")
+    assert "Not told again: acknowledged by ann: on it" in page.text
