@@ -194,7 +194,7 @@ def compared(scenario: Scenario, seed: int, start: int, end: int, folder: Path) 
             must += 1
             if found is None:
                 missed.append(call.sid)
-            elif (call.changed_at or 0) < end - PATIENCE:
+            elif (call.changed_at or 0) < min(end, call.gone_from or end) - PATIENCE:
                 people = len(final_people(call, traffic.sessions(call), end))
                 if people != found:
                     wrong.append((call.sid, people, found))
