@@ -6,50 +6,14 @@ Exit status: 0 done; 1 the thing asked about failed; 2 usage or unreadable input
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
 from alertd import __version__
-
-FILE = click.Path(path_type=Path)
-CONFIG = click.option(
-    "--config",
-    "config",
-    type=FILE,
-    required=True,
-    metavar="FILE",
-    help="The configuration (TOML); see config.example.toml.",
-)
-URL = click.option(
-    "--url",
-    default="http://127.0.0.1:9095",
-    show_default=True,
-    envvar="ALERTD_URL",
-    show_envvar=True,
-    metavar="URL",
-    help="Where the daemon is. Where it asks for a login: http://USER:PASSWORD@HOST:PORT, or a token in ALERTD_TOKEN.",
-)
-JSON = click.option("--json", "as_json", is_flag=True, help="Print machine-readable JSON on standard output.")
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """Turns alertd's own errors into a message on standard error: wrong input ends with status 2, all else with 1."""
-    from alertd.errors import AlertdError, InputError
-
-    try:
-        yield
-    except InputError as error:
-        for problem in error.problems:
-            click.echo(str(problem), err=True)
-        sys.exit(2)
-    except AlertdError as error:
-        click.echo(f"alertd: {error}", err=True)
-        sys.exit(1)
+from alertd.cli.options import CONFIG, FILE, JSON, told
+from alertd.cli.running import ack, alerts, silence
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -59,6 +23,10 @@ def alertd() -> None:
 
     Try `alertd demo` first: it needs no account.
     """
+
+
+for _command in (alerts, ack, silence):
+    alertd.add_command(_command)
 
 
 @alertd.command()
@@ -270,86 +238,6 @@ def test_receivers(name: str, config: Path, rule: str | None, as_json: bool) -> 
 
     with told():
         sys.exit(send(config, name, rule=rule, as_json=as_json))
-
-
-@alertd.command()
-@URL
-@JSON
-def alerts(url: str, as_json: bool) -> None:
-    """What is pending or fires in a running daemon: why, since when, who was told, and who was not and why."""
-    from alertd.cli.alerts import print_alerts
-
-    with told():
-        print_alerts(url, as_json=as_json)
-
-
-@alertd.command()
-@click.argument("fingerprint")
-@click.option("--for", "lasts", default="4h", show_default=True, metavar="DURATION", help="How long at most, up to 7d.")
-@click.option("--comment", default="", metavar="TEXT", help="What you are doing about it.")
-@click.option("--author", metavar="NAME", help="Who looks after it, instead of the name of this user.")
-@click.option("--end", is_flag=True, help="Nobody looks after it any more.")
-@URL
-def ack(fingerprint: str, url: str, lasts: str, comment: str, author: str | None, end: bool) -> None:
-    """Say that somebody looks after the alert with this FINGERPRINT.
-
-    It is not told again and again then, until it is over or DURATION has passed; its recovery and whatever else is new
-    is told. `alertd alerts` shows fingerprints, as do messages.
-    """
-    from alertd.cli.alerts import acknowledge, leave
-
-    with told():
-        sys.exit(
-            leave(url, fingerprint)
-            if end
-            else acknowledge(url, fingerprint, lasts=lasts, comment=comment, author=author)
-        )
-
-
-@alertd.group()
-def silence() -> None:
-    """Silences of a running daemon: nobody is told of the alerts that one matches."""
-
-
-@silence.command()
-@click.argument("matchers", nargs=-1, required=True, metavar="MATCHER...")
-@click.option("--for", "lasts", required=True, metavar="DURATION", help="How long, such as 2h.")
-@click.option("--start", metavar="TIME", help="From TIME on, such as 2026-03-02T12:00Z, instead of now.")
-@click.option("--comment", required=True, metavar="TEXT", help="Why, for those who wonder at night.")
-@click.option("--author", metavar="NAME", help="Who asks for it, instead of the name of this user.")
-@URL
-def add(url: str, matchers: tuple[str, ...], lasts: str, start: str | None, comment: str, author: str | None) -> None:
-    """Say nothing of the alerts that all these matchers match, for a while; prints the silence's id.
-
-    MATCHER is like severity="page", with =, !=, =~ or !~; a word alone is the name of an alert.
-    """
-    from alertd.cli.silence import add_silence
-
-    with told():
-        add_silence(url, matchers, lasts=lasts, start=start, comment=comment, author=author)
-
-
-@silence.command("list")
-@click.option("--expired", is_flag=True, help="Those too that were over within the last five days.")
-@URL
-@JSON
-def listed(url: str, expired: bool, as_json: bool) -> None:
-    """List the silences that are active, and those to come."""
-    from alertd.cli.silence import list_silences
-
-    with told():
-        list_silences(url, with_expired=expired, as_json=as_json)
-
-
-@silence.command()
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@URL
-def expire(url: str, ids: tuple[str, ...]) -> None:
-    """End silences now; what they hid and still fires is told with the next turn of its group."""
-    from alertd.cli.silence import expire_silences
-
-    with told():
-        sys.exit(expire_silences(url, ids))
 
 
 @alertd.command()
