@@ -8,8 +8,9 @@ import pytest
 
 from alertd.logins import Logins, check_password_hash, check_token_hash, hash_password, hash_token, new_token
 
-TOKEN = new_token()
-HASHED = hash_password("correct horse")
+TOKEN = "alertd_" + "t0ken" * 8
+HASHED = "scrypt$16384$8$1$nVkFsve4+PsSgaF2toT+Mw==$NrqPOcLSxlDKnWV2dqtPQ7QpVUFh45z9Eyw0AYCs3RA="
+"""Of `correct horse`; made once, since names of tests must not change from run to run."""
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,11 @@ def test_only_who_knows_the_secret_gets_in(logins, sent, name):
 def test_nobody_gets_in_where_there_are_no_logins():
     assert not Logins()
     assert Logins().who(basic(":")) is None
+
+
+def test_a_new_token_is_long_and_never_the_same():
+    assert len({new_token() for _ in range(20)}) == 20
+    assert min(len(new_token()) for _ in range(20)) > 40
 
 
 def test_one_password_gives_another_hash_each_time():
