@@ -67,7 +67,7 @@ class Silence:
 
     def __str__(self) -> str:
         said = f": {self.comment}" if self.comment else ""
-        return f"silence {self.id} ({self.created_by or 'nobody said who'}{said})"
+        return f"{self.id} ({self.created_by or 'nobody said who'}{said})"
 
 
 def silencing(silences: Iterable[Silence], labels: Mapping[str, str], now: int) -> tuple[Silence, ...]:

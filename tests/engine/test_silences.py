@@ -163,7 +163,7 @@ def test_nobody_is_told_until_it_is_over_and_why_not_is_kept_once():
     for minute in range(0, 20, 5):
         story.at(minute, alert())
     assert story.said == [(15, "first notification", ["Down"])]
-    assert story.withheld == [(0, "silenced by silence s1 (ann: deploying)")]
+    assert story.withheld == [(0, "silenced by s1 (ann: deploying)")]
 
 
 def test_what_it_does_not_match_is_told_alone():

@@ -87,7 +87,7 @@ async def test_or_what_keeps_it_quiet(api, stored, store, make_alert):
     await stored(alert, other, groups=(group(alert.fingerprint, other.fingerprint),))
     rule = InhibitRule(source=(Matcher.parse("alertname=RegionDown"),), target=(Matcher.parse("alertname=MediaLost"),))
     found = {one["fingerprint"]: one for one in await alerts(await api(inhibit_rules=(rule,)))}
-    why = f"silenced by silence s1 (ann: deploying); inhibited by RegionDown ({other.fingerprint})"
+    why = f"silenced by s1 (ann: deploying); inhibited by RegionDown ({other.fingerprint})"
     assert found[alert.fingerprint]["quiet"] == why
     assert found[alert.fingerprint]["notifications"][0]["why"] == why
     assert found[other.fingerprint]["quiet"] == ""

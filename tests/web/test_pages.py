@@ -439,7 +439,7 @@ async def test_silences_are_shown_with_who_why_how_long_and_what_they_hide(
     assert "expired by bob" in page.text
     assert page.count("script") == 0
     card = (await read(client, "/alerts")).text
-    assert "Not told: silenced by silence s1 (ann: deploying" in card
+    assert "Not told: silenced by s1 (ann: deploying" in card
 
 
 async def test_where_there_are_none_it_is_said_how_one_is_made(read, browser):

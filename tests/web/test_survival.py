@@ -65,7 +65,7 @@ def test_silences_acknowledgements_and_posted_alerts_are_there_after_a_sigkill(
         daemon.kill()
         daemon.start()
         one = down(daemon.address)
-        assert f"silenced by silence {silence}" in one["quiet"]
+        assert f"silenced by {silence}" in one["quiet"]
         assert one["acknowledged"]["comment"] == "on it"
         assert listed(daemon.address) >= {"DiskFull", "Down"}
         told("silence", "expire", silence, *url)
