@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -153,3 +154,14 @@ async def test_active_ones_come_first_then_those_to_come_then_those_that_are_ove
     await send(served, "DELETE", f"silence/{over}")
     tomorrow = await made(24, 25)
     assert [one["id"] for one in (await send(served, "GET", "silences"))[1]] == [soon, late, tomorrow, next_week, over]
+
+
+async def test_a_file_of_silences_is_imported_alike(served, real, amtool, tmp_path):
+    unknown = silence(id="11111111-1111-4111-8111-111111111111", comment="imported")
+    (tmp_path / "silences.json").write_text(json.dumps([unknown, silence(comment="without an id")]))
+    for address in (served, real):
+        said = await amtool(address, "silence", "import", str(tmp_path / "silences.json"))
+        assert len(ID.findall(said)) == 2
+    ours, theirs = [await amtool(address, "silence", "query") for address in (served, real)]
+    assert sorted(ID.sub("ID", squeezed(ours)).splitlines()) == sorted(ID.sub("ID", squeezed(theirs)).splitlines())
+    assert "imported" in ours
