@@ -39,6 +39,8 @@ def main() -> None:
     asked = arguments()
     rounds = asked.rounds or (1 if asked.quick else 5)
     folder = asked.output or (None if asked.quick else HERE)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)  # before minutes of measuring that would be lost
     results = report.read(folder) if folder else {}
     for name in PARTS:
         if name in (asked.only or PARTS):
