@@ -46,7 +46,7 @@ async def serve(store) -> AsyncIterator[Run]:
     servers = []
 
     async def make(logins: Logins = Logins()) -> str:  # noqa: B008 - a constant
-        app = web.Application(middlewares=[Gate(logins, first_delay=0.01).middleware])
+        app = web.Application(middlewares=[Gate(logins).middleware])
         app.router.add_routes(SilencesApi(store, SystemClock()).routes())
         servers.append(TestServer(app))
         await servers[-1].start_server()

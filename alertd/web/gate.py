@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ FIRST_DELAY, LONGEST_DELAY = 0.25, 8.0
 """Seconds that a refused login waits for its answer: twice as long each time, for each address."""
 FORGIVEN_AFTER = 900.0
 MOST_ADDRESSES = 10_000
+Wait = Callable[[float], Awaitable[None]]
 
 
 class Refused(NamedTuple):
@@ -45,12 +47,12 @@ class _Attempts:
 
 
 class Gate:
-    """Lets requests through or answers them itself; `first_delay` is how long the first refused login waits."""
+    """Lets requests through or answers them itself; `wait` lets so many seconds pass before a refused login."""
 
-    def __init__(self, logins: Logins, *, allow_anonymous: bool = False, first_delay: float = FIRST_DELAY) -> None:
+    def __init__(self, logins: Logins, *, allow_anonymous: bool = False, wait: Wait = asyncio.sleep) -> None:
         self._logins = logins
         self._allow_anonymous = allow_anonymous
-        self._first_delay = first_delay
+        self._wait = wait
         self._attempts: OrderedDict[str, _Attempts] = OrderedDict()
 
     @property
@@ -92,7 +94,7 @@ class Gate:
                 attempts.failed = 0
             attempts.failed, attempts.last = attempts.failed + 1, time.monotonic()
             refused = self._told(request, Refused(401, "nobody has this name and password, or this token"))
-            await asyncio.sleep(min(LONGEST_DELAY, self._first_delay * 2 ** min(attempts.failed - 1, 10)))
+            await self._wait(min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(attempts.failed - 1, 10)))
         return refused
 
     def _attempts_from(self, address: str) -> _Attempts:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from itertools import pairwise
 
 import pytest
 from aiohttp import web
@@ -19,6 +18,10 @@ BOB = {"Authorization": f"Basic {base64.b64encode(b'bob:guess').decode()}"}
 FROM_AFAR = {"Host": "alerts.example.com"}  # as through a proxy on this machine
 
 
+async def at_once(_seconds: float) -> None:
+    """No time for tests."""
+
+
 @pytest.fixture
 def client_of(aiohttp_client):
     """A client of a page that anybody reads and changes whom the gate lets."""
@@ -27,7 +30,7 @@ def client_of(aiohttp_client):
         async def tell(request: web.Request) -> web.Response:
             return web.Response(text=f"hello {request[USER] or 'you'}")
 
-        app = web.Application(middlewares=[Gate(logins, first_delay=0.01, **settings).middleware])
+        app = web.Application(middlewares=[Gate(logins, **({"wait": at_once} | settings)).middleware])
         for path in ("/page", "/api/v2/silences", "/-/healthy"):
             app.router.add_route("*", path, tell)
         return await aiohttp_client(app)
@@ -95,15 +98,24 @@ async def test_clients_of_alertmanager_get_a_json_string_that_they_can_print(cli
 
 
 async def test_each_wrong_guess_from_one_address_waits_longer_and_none_is_judged_beside_another(client_of):
-    client, times = await client_of(LOGINS), []
+    waits: list[float] = []
+    waiting = 0
 
-    async def guess() -> None:
-        assert (await client.post("/page", headers=BOB)).status == 401
-        times.append(asyncio.get_running_loop().time())
+    async def wait(seconds: float) -> None:
+        nonlocal waiting
+        waiting += 1
+        assert waiting == 1
+        waits.append(seconds)
+        await asyncio.sleep(0)
+        waiting -= 1
 
-    await asyncio.gather(*(guess() for _ in range(6)))
-    gaps = [after - before for before, after in pairwise(times)]
-    assert gaps[-1] > gaps[0]
+    client = await client_of(LOGINS, wait=wait)
+    answers = await asyncio.gather(*(client.post("/page", headers=BOB) for _ in range(8)))
+    assert {answer.status for answer in answers} == {401}
+    assert waits == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+    assert (await client.post("/page", headers=ANN)).status == 200
+    await client.post("/page", headers=BOB)
+    assert waits[-1] == 0.25, "whoever got in begins anew"
 
 
 async def test_refusals_are_logged_without_what_was_sent(client_of, capsys):
