@@ -20,7 +20,7 @@ from alertd.engine.windows import MINUTE, NOBODY, Evidence, Match, Series, Total
 TIDY_EVERY = 10
 """Minutes between forgettings."""
 REACHED_FOR = 360
-"""Minutes by which more is kept than a room that came very late needed, and after the last of them: more will come."""
+"""Minutes for which what was counted again is kept: where one room came very late more will, for hours."""
 SHOWN = 5
 """Participants of one room that one group keeps as evidence."""
 EVERY_RULE = "(every rule)"
@@ -133,9 +133,8 @@ class Windows:
         self._settled_since = 0
         self._tidied: int | None = None
         self._books_tidied: int | None = None
-        self._reached: int | None = None
-        self._late = False
-        self._back = self._back_until = 0  # minutes kept for rooms that come very late, and until when they are
+        self._reached = False
+        self._kept_until = 0
         self._fresh: list[Group] = []
         self.faults: dict[str, str] = {}
 
@@ -249,7 +248,6 @@ class Windows:
     def fold(self, settled: SettledRoom, sign: int = 1) -> None:
         """Count a room that has settled; with `sign` -1 take out one that was replaced."""
         minute = settled.ended // MINUTE
-        self._late = self._late or (self._tidied is not None and minute <= self._tidied - SLACK)
         self._count_settled(settled, self._settled_since, sign)
         for population, key, count in self._counts(settled):
             group = population.group(key, minute) if sign > 0 else population.groups.get(key)
@@ -277,7 +275,7 @@ class Windows:
     def reach(self, down_to: int) -> None:
         """All rooms that ended after minute `down_to` have been counted (again): late ones can be judged among them."""
         self._settled_since = min(self._settled_since, down_to)
-        self._reached = down_to if self._reached is None else min(self._reached, down_to)
+        self._reached = True
         for population in self._populations.values():
             population.reach(down_to)
 
@@ -290,8 +288,11 @@ class Windows:
         if self._tidied is not None and minute < self._tidied + TIDY_EVERY:
             return
         self._tidied = minute
-        back = self._keep_back(minute)
-        self._settled_since = max(self._settled_since, minute - max(self.longest, back))
+        if self._reached:
+            self._reached, self._kept_until = False, minute + REACHED_FOR
+        if minute < self._kept_until:
+            return
+        self._settled_since = max(self._settled_since, minute - self.longest)
         for name, account in list(self._accounts.items()):
             account.ended.forget(self._settled_since)
             account.started.forget(self._settled_since)
@@ -299,22 +300,7 @@ class Windows:
             if not account.ended:
                 del self._accounts[name]
         for population in self._populations.values():
-            population.forget(minute, firing, back)
-
-    def _keep_back(self, minute: int) -> int:
-        """How many minutes are kept for rooms that come very late; none once none has come for long.
-
-        To count a day again takes as long as to count it, so it must not be forgotten between one such room and the
-        next.
-        """
-        if self._reached is not None:
-            self._back, self._late = max(self._back, minute - self._reached + REACHED_FOR), True
-        if self._late:
-            self._back_until = minute + REACHED_FOR
-        self._reached, self._late = None, False
-        if minute >= self._back_until:
-            self._back = 0
-        return self._back
+            population.forget(minute, firing)
 
     def _forget_books(self, minute: int) -> None:
         if minute == self._books_tidied:

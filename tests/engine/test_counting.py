@@ -253,19 +253,6 @@ def test_what_was_counted_again_for_late_rooms_stays_while_more_of_them_may_come
     assert windows.kept_since == NOON + 400 + REACHED_FOR - 30 - SLACK
 
 
-def test_where_late_rooms_keep_coming_nothing_is_read_again(call):
-    windows = counted(rule(), call(200, 0, 1))
-    windows.forget(NOON + 200, {})
-    windows.reach(NOON - 600)  # the first was 11 hours late, and so are all that follow
-    for minute in range(210, 4000, 10):
-        windows.fold(call(minute - 660, 0, 1, number=minute))
-        windows.forget(NOON + minute, {})
-        assert windows.kept_since <= NOON + minute - 800
-    assert windows.kept_since > NOON + 3990 - 1200, "nor is all kept for ever"
-    windows.forget(NOON + 3990 + REACHED_FOR, {})
-    assert windows.kept_since == NOON + 3990 + REACHED_FOR - 30 - SLACK
-
-
 def test_reaching_back_counts_nothing_twice(call):
     one, rooms = rule(), [call(minute, 1, 1) for minute in range(0, 300, 7)]
     whole, windows = counted(one, *rooms), counted(one, *rooms)
