@@ -7,22 +7,21 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from alertd.engine.alerts import fingerprint
-from alertd.engine.books import HOUR, Entry, Starts, opaque
+from alertd.engine.books import HOUR, Starts
 from alertd.engine.conditions import EVERYTHING, Condition, compile_condition
 from alertd.engine.errortable import error_url
 from alertd.engine.fields import LABEL_LIMIT, Extractor, Field, Show, find_field, label_value, labels, shown
 from alertd.engine.kinds import Absent, Anomaly, AnyKind, Distinct, Metric, NewValue
-from alertd.engine.populations import SLACK, Asked, Count, Facts, Group, GroupWindow, Key, Past, Population, to_keep
-from alertd.engine.records import Participant, SettledRoom, epoch
+from alertd.engine.populations import SLACK, Asked, Count, Group, GroupWindow, Key, Past, Population, to_keep
+from alertd.engine.readings import Reading
+from alertd.engine.records import Participant, SettledRoom
 from alertd.engine.rules import Rule
-from alertd.engine.windows import MINUTE, NOBODY, Evidence, Match, Series, Totals
+from alertd.engine.windows import MINUTE, Evidence, Series, Totals
 
 TIDY_EVERY = 10
 """Minutes between forgettings."""
 REACHED_FOR = 360
 """Minutes for which what was counted again is kept: where one room came very late more will, for hours."""
-SHOWN = 5
-"""Participants of one room that one group keeps as evidence."""
 EVERY_RULE = "(every rule)"
 """Stands for a rule's key where a room could be judged by none."""
 _SDK, _IDENTITY, _ROOM_NAME = find_field("sdk"), find_field("participant_identity"), find_field("room_name")
@@ -43,53 +42,14 @@ class _Account:
     started: Totals = field(default_factory=Totals)
 
 
-@dataclass(slots=True)
-class _Reading:
-    """A settled room as all rules see it: its participants' facts and label texts, and what conditions said of them.
+class Tidied(NamedTuple):
+    """At which minutes windows last forgot, and books; whether `reach` was called since, and until when what it reached
+    is kept. Who goes on from them must forget at the same minutes."""
 
-    `matched` are those whom a condition matches, `shown` is their evidence, both by place in the room; `parts` are
-    all of them by group, by the columns that make its key.
-    """
-
-    settled: SettledRoom
-    facts: list[Facts]
-    texts: list[Key]
-    matched: dict[Asked, set[int]] = field(default_factory=dict)
-    shown: dict[int, Evidence] = field(default_factory=dict)
-    parts: dict[tuple[int, ...], dict[Key, list[int]]] = field(default_factory=dict)
-
-    def split(self, population: Population) -> dict[Key, list[int]]:
-        """The participants whom the population looks at, by group; all that look at everybody split them alike."""
-        if population.among is not None:
-            return population.split(self.facts, self.texts)
-        if population.columns not in self.parts:
-            self.parts[population.columns] = population.split(self.facts, self.texts)
-        return self.parts[population.columns]
-
-    def count(self, members: Sequence[int], asked: Iterable[Asked], *, people: bool) -> Count:
-        """What these participants add to their group."""
-        matches, entries = [], []
-        for one in asked:
-            found = self.matched[one]
-            matched = [member for member in members if member in found] if found else []
-            if matched:
-                shown = tuple([self.shown[member] for member in matched[:SHOWN]])
-                matches.append((one, Match(len(matched), len(members), self._identities(matched), shown)))
-            if one.book is not None:
-                entries.append((one, self._entry(one, len(members), matched)))
-        return Count(len(members), self._identities(members) if people else NOBODY, matches, entries)
-
-    def _entry(self, asked: Asked, total: int, matched: Sequence[int]) -> Entry:
-        """What a book takes of them."""
-        settled, column = self.settled, asked.column
-        ended = settled.ended // MINUTE
-        left = [epoch(settled.participants[member].leave_time) for member in matched]
-        failed = max([moment // MINUTE for moment in left if moment is not None], default=ended) if matched else None
-        texts = [] if column is None else [self.texts[member][column] for member in matched]
-        return Entry(ended, settled.known_at // MINUTE, failed, total, len(matched), tuple(filter(None, texts)))
-
-    def _identities(self, members: Iterable[int]) -> frozenset[int]:
-        return frozenset([_identity(self.settled.participants[member]) for member in members])
+    windows: int | None
+    books: int | None
+    reached: bool
+    kept_until: int
 
 
 class Counted(NamedTuple):
@@ -103,6 +63,7 @@ class Counted(NamedTuple):
     settled_since: int
     longest: int
     shown: list[str]
+    tidied: Tidied
 
 
 class Windows:
@@ -170,7 +131,8 @@ class Windows:
     def counted(self) -> Counted:
         """What has been counted so far, to be kept, or to go on from under other rules; shared, not copied."""
         pasts = {one.name: one.past() for one in self._populations.values()}
-        return Counted(pasts, self._accounts, self._settled_since, self.longest, self._mark())
+        tidied = Tidied(self._tidied, self._books_tidied, self._reached, self._kept_until)
+        return Counted(pasts, self._accounts, self._settled_since, self.longest, self._mark(), tidied)
 
     def lacking(self, counted: Counted) -> list[Rule]:
         """The rules for which not all that they need is in what was counted; those of a population go together."""
@@ -186,6 +148,7 @@ class Windows:
             population.take_over(next(past for past in pasts if population.fits(past)))
         books = next(one for one in sources if self._fits(one))
         self._accounts, self._settled_since = dict(books.accounts), books.settled_since
+        self._tidied, self._books_tidied, self._reached, self._kept_until = books.tidied
 
     def _fits(self, counted: Counted) -> bool:
         """Whether the rooms of accounts were counted as these rules need them, and all is shown as it may be."""
@@ -332,7 +295,7 @@ class Windows:
         """What the room adds to each group of each population; what cannot be counted is a fault, and passed by."""
         try:
             texts = [shown(self._named, row, self._show) for row in labels(self._named, settled)]
-            reading = _Reading(settled, self._extractor.facts(settled), texts)
+            reading = Reading(settled, self._extractor.facts(settled), texts)
         except Exception as error:  # noqa: BLE001 - one poisoned room must not stop the others
             self._failed([EVERY_RULE], settled, error)
             return
@@ -347,7 +310,7 @@ class Windows:
             for key, members in parts.items():
                 yield population, key, reading.count(members, asked, people=population.people)
 
-    def _matched(self, asked: Asked, reading: _Reading) -> set[int]:
+    def _matched(self, asked: Asked, reading: Reading) -> set[int]:
         """Whom the condition matches in the room; asked once, however many rules want to know."""
         found = reading.matched.get(asked)
         if found is None:
@@ -385,11 +348,6 @@ class Windows:
 
     def _personal(self, personal: Field, value: str | None) -> str | None:
         return self._show(personal, value)[:LABEL_LIMIT] if value else None
-
-
-def _identity(participant: Participant) -> int:
-    """An opaque number for a person; one without an identity counts alone."""
-    return opaque(participant.participant_identity or participant.participant_sid)
 
 
 def _read_by(rule: Rule) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from alertd.engine.counting import Counted
 from alertd.store import turns
 from alertd.store.schema import window_states
 
-MADE_BY = f"{__version__}/3"
+MADE_BY = f"{__version__}/4"
 """What packed it: another alertd's is not read. Behind the slash is a number to be raised with any change of what is
 counted or how it is kept."""
 FASTEST = 1

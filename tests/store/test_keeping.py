@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
 
@@ -127,6 +127,7 @@ class Life:
         ]
 
 
+@example(before=[room(1, 0, 0, 0), room(1, 0, 0, 0), room(1, 0, 0, 0), 141], after=[9])
 @given(before=steps, after=steps)
 @settings(max_examples=40, deadline=None)
 def test_unpacked_windows_go_on_like_the_originals(before, after):
