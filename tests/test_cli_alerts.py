@@ -66,7 +66,7 @@ async def test_what_fires_is_shown_with_why_and_who_was_told(url):
     assert status == 0
     assert out.splitlines() == [
         f"{DOWN.fingerprint}  firing    since 2026-03-02T11:50:00Z  MediaLost",
-        '    media_region="au1 [31m"',
+        '    media_region="au1�[31m"',
         "    10 % of calls lost their media",
         "    why: 10 % of 118 participants match",
         "    oncall/slack[0]: told at 2026-03-02T11:50:30Z",

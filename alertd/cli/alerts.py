@@ -10,6 +10,7 @@ from urllib.parse import quote
 import click
 
 from alertd.cli.daemon import DaemonError, ask
+from alertd.receivers.wording import line
 
 COLOURS = {"firing": "red", "pending": "yellow"}
 
@@ -32,7 +33,7 @@ def acknowledge(url: str, fingerprint: str, *, lasts: str, comment: str, author:
     answer = _asked(url, "PUT", fingerprint, body)
     if answer is None:
         return 1
-    click.echo(f"{fingerprint} is acknowledged by {_plain(answer['by'])} until {answer['until']}, or until it is over")
+    click.echo(f"{fingerprint} is acknowledged by {line(answer['by'])} until {answer['until']}, or until it is over")
     return 0
 
 
@@ -61,22 +62,17 @@ def _lines(one: dict[str, Any]) -> list[str]:
     since = one["startsAt"] or one["activeAt"] or ""
     ack = one["acknowledged"]
     told = [f"{each['integration']}: {_told(each)}" for each in one["notifications"]]
-    lines = [
-        f"{one['fingerprint']}  {state}  since {since}  {_plain(one['labels'].get('alertname', ''))}",
-        f"    {_plain(labels)}",
-        f"    {_plain(one['annotations'].get('summary', ''))}",
-        f"    why: {_plain(one['reason'])}",
-        *([f"    {_plain(one['quiet'])}"] if one["quiet"] else []),
-        *([f"    acknowledged by {_plain(ack['by'])} until {ack['until']}: {_plain(ack['comment'])}"] if ack else []),
-        *[f"    {_plain(line)}" for line in told],
+    shown = [
+        f"{one['fingerprint']}  {state}  since {since}  {line(one['labels'].get('alertname', ''))}",
+        f"    {line(labels)}",
+        f"    {line(one['annotations'].get('summary', ''))}",
+        f"    why: {line(one['reason'])}",
+        *([f"    {line(one['quiet'])}"] if one["quiet"] else []),
+        *([f"    acknowledged by {line(ack['by'])} until {ack['until']}: {line(ack['comment'])}"] if ack else []),
+        *[f"    {line(way)}" for way in told],
     ]
-    return [line for line in lines if line.strip()]
+    return [words for words in shown if words.strip()]
 
 
 def _told(each: dict[str, Any]) -> str:
     return f"told at {each['told']}" if each["told"] else f"not told: {each['why']}"
-
-
-def _plain(text: str) -> str:
-    """Nothing that a terminal would obey."""
-    return "".join(sign if sign.isprintable() else " " for sign in text)

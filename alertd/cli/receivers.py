@@ -16,8 +16,9 @@ import click
 from aiohttp import ClientSession
 
 from alertd import logs
-from alertd.cli.names import nearest, rules_named
+from alertd.cli.names import rules_named
 from alertd.config import Config, load
+from alertd.config.mistakes import suggestion
 from alertd.drill import Drill, drill
 from alertd.engine.durations import format_duration
 from alertd.engine.rules import Rule
@@ -80,7 +81,7 @@ def _named(name: str, config: Config) -> list[str]:
         return all_of[name]
     known = [one for receiver, integrations in all_of.items() for one in (receiver, *integrations)]
     if name not in known:
-        complaint = f'there is no receiver or integration "{name}"{nearest(name, known)}'
+        complaint = f'there is no receiver or integration "{name}"{suggestion(name, known)}'
         raise click.BadParameter(f"{complaint}\nThere are {', '.join(known)}.", param_hint="NAME")
     return [name]
 

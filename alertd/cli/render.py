@@ -12,8 +12,9 @@ import click
 import msgspec
 
 from alertd import logs
-from alertd.cli.names import hint, rules_named
+from alertd.cli.names import rules_named
 from alertd.config import Config, Loaded, load
+from alertd.config.mistakes import suggestion
 from alertd.config.reading import read
 from alertd.config.tomltext import parse_toml
 from alertd.engine.alerts import Alert
@@ -66,7 +67,7 @@ def print_rendered(
 def _check_receiver(name: str | None, config: Config) -> None:
     if name is not None and name not in config.receivers:
         known = sorted(config.receivers)
-        raise click.BadParameter(f'there is no receiver "{name}"{hint(name, known)}', param_hint="--receiver")
+        raise click.BadParameter(f'there is no receiver "{name}"{suggestion(name, known)}', param_hint="--receiver")
 
 
 def _rendered(loaded: Loaded, rule: Rule, receiver: str | None, *, resolved: bool) -> list[Rendered]:

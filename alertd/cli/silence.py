@@ -14,6 +14,7 @@ import click
 from alertd.cli.daemon import DaemonError, ask
 from alertd.engine.durations import format_duration, parse_duration
 from alertd.engine.routes import Matcher
+from alertd.receivers.wording import line
 
 COLOURS = {"active": "green", "pending": "yellow", "expired": "bright_black"}
 
@@ -102,9 +103,9 @@ def _line(one: dict[str, Any]) -> str:
     matchers = ", ".join(_text(matcher) for matcher in one["matchers"])
     times = f"{one['startsAt'][:16]}Z to {one['endsAt'][:16]}Z"
     left = f", {_left(one['endsAt'])} left" if state == "active" else ""
-    said = f": {_plain(one['comment'])}" if one["comment"] else ""
+    said = f": {line(one['comment'])}" if one["comment"] else ""
     head = f"{one['id']}  {click.style(f'{state:8}', fg=COLOURS.get(state))}  {times}{left}"
-    return f"{head}\n    {_plain(matchers)}\n    {_plain(one['createdBy'])}{said}"
+    return f"{head}\n    {line(matchers)}\n    {line(one['createdBy'])}{said}"
 
 
 def _text(matcher: dict[str, Any]) -> str:
@@ -115,8 +116,3 @@ def _text(matcher: dict[str, Any]) -> str:
 def _left(ends_at: str) -> str:
     seconds = (datetime.fromisoformat(ends_at) - datetime.now(UTC)).total_seconds()
     return format_duration(max(0, int(seconds) // 60 * 60))
-
-
-def _plain(text: str) -> str:
-    """Nothing that a terminal would obey."""
-    return "".join(sign if sign.isprintable() else " " for sign in text)

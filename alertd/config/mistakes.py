@@ -86,11 +86,12 @@ def dotted(path: KeyPath) -> str:
 
 
 def suggestion(name: str, names: Iterable[str]) -> str:
-    """What to say after an unknown name: the likeliest one, or all if they are few."""
+    """What to say after an unknown name: the likeliest one, however it is written, or all if they are few."""
     known = sorted(set(names))
-    close = get_close_matches(name.lower(), known, n=1, cutoff=LIKELY)
+    written = {one.lower(): one for one in reversed(known)}
+    close = get_close_matches(name.lower(), written, n=1, cutoff=LIKELY)
     if close:
-        return f'; did you mean "{close[0]}"?'
+        return f'; did you mean "{written[close[0]]}"?'
     return f"; known here: {', '.join(known)}" if 0 < len(known) <= 20 else ""
 
 

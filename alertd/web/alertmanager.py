@@ -26,7 +26,7 @@ from alertd.engine.silencenotes import silenced_by
 from alertd.receivers.wording import alert_link
 from alertd.store import Store
 from alertd.web.answers import Handler, answering, as_json, time_text
-from alertd.web.filters import filters_of, pattern_of
+from alertd.web.filters import filters_of, flag, pattern_of
 from alertd.web.metrics import ALERTMANAGER
 
 STANDS_FOR = 300
@@ -196,16 +196,11 @@ class Wanted:
 
     @classmethod
     def of(cls, request: web.Request) -> Wanted:
-        """What the query says; BadRequestError if it cannot be read. A flag that is neither true nor 1 is false."""
-        query = request.query
-        flags = {
-            name: query.get(name, "true").lower() in ("true", "1", "t")
-            for name in ("active", "silenced", "inhibited", "muted")
-        }
+        """What the query says; BadRequestError if it cannot be read."""
         return cls(
-            **flags,
+            **{name: flag(request, name) for name in ("active", "silenced", "inhibited", "muted")},
             matchers=filters_of(request),
-            receiver=pattern_of(query.get("receiver", "")),
+            receiver=pattern_of(request.query.get("receiver", "")),
         )
 
     def takes(self, one: Standing, place: Place | None = None) -> bool:

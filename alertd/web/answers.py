@@ -23,7 +23,7 @@ class BadRequestError(ValueError):
     """What a client asked for cannot be read, or cannot be; the message is the answer."""
 
 
-class NotFoundError(ValueError):
+class MissingError(ValueError):
     """What a client named is not there."""
 
 
@@ -43,7 +43,7 @@ def answering(handler: Handler) -> Handler:
             return await handler(request)
         except BadRequestError as error:
             return as_json(str(error), 400)
-        except NotFoundError as error:
+        except MissingError as error:
             return as_json(str(error), 404) if str(error) else web.Response(status=404)
         except InvalidError as error:
             return as_json({"code": error.code, "message": str(error)}, error.status)

@@ -20,7 +20,7 @@ from alertd.engine.outcome import Policy, Snapshot
 from alertd.engine.telling import Quieted
 from alertd.receivers.webhook import facts, rfc3339
 from alertd.store import OutboxEntry, Store
-from alertd.web.answers import BadRequestError, NotFoundError, answering, as_json, body_of
+from alertd.web.answers import BadRequestError, MissingError, answering, as_json, body_of
 from alertd.web.gate import USER, signed
 
 log = structlog.get_logger()
@@ -83,7 +83,7 @@ class AlertdApi:
         """Nobody looks after the alert any more."""
         mark = request.match_info["fingerprint"]
         if not await self.store.drop_ack(mark):
-            raise NotFoundError("nobody looks after this alert")
+            raise MissingError("nobody looks after this alert")
         log.info("alert_left", fingerprint=mark, by=request.get(USER, ""))
         return web.Response()
 
@@ -206,7 +206,7 @@ def _firing(request: web.Request, moment: _Moment) -> Alert:
     mark = request.match_info["fingerprint"]
     alert = moment.snapshot.alerts.get(mark)
     if alert is None or alert.state != "firing":
-        raise NotFoundError(f"no alert with the fingerprint {mark[:50]} fires")
+        raise MissingError(f"no alert with the fingerprint {mark[:50]} fires")
     return alert
 
 

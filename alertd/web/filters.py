@@ -15,6 +15,15 @@ LONGEST_FILTER = 2000
 """Filters in a request, and characters of one."""
 
 
+LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+"""What a label may be called in Alertmanager and Prometheus."""
+
+
+def flag(request: web.Request, name: str) -> bool:
+    """A flag that is set unless the request says otherwise; what is neither true nor 1 is false, as there."""
+    return request.query.get(name, "true").lower() in ("true", "1", "t")
+
+
 def filters_of(request: web.Request) -> tuple[Matcher, ...]:
     """The matchers of all `filter` parameters; BadRequestError if one cannot be read, or would take too long."""
     texts = request.query.getall("filter", [])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +15,7 @@ from alertd.engine.alerts import fingerprint
 from alertd.engine.posted import RESOLVE_TIMEOUT, Posted
 from alertd.store import Store
 from alertd.web.answers import BadRequestError, answering, body_of, instant_of
+from alertd.web.filters import LABEL_NAME
 
 log = structlog.get_logger()
 
@@ -23,7 +23,6 @@ MOST_LABELS, LONGEST_VALUE, LONGEST_ANNOTATION = 64, 1024, 16_384
 """Labels of one alert, characters of a label, and of an annotation."""
 MOST_POSTED = 20_000
 """Alerts in one request."""
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 class PostedAlert(msgspec.Struct):
@@ -89,7 +88,7 @@ def _wrong(labels: Mapping[str, str], annotations: Mapping[str, str]) -> str:
     """Why these cannot be an alert, or an empty text."""
     if not labels:
         return "at least one label pair required"
-    bad = next((name for name in (*labels, *annotations) if _LABEL.fullmatch(name) is None), None)
+    bad = next((name for name in (*labels, *annotations) if LABEL_NAME.fullmatch(name) is None), None)
     if bad is not None:
         return f'invalid label set: invalid name "{bad[:100]}"'
     if len(labels) + len(annotations) > MOST_LABELS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,14 +20,14 @@ from alertd.store import Store
 from alertd.web.answers import (
     BadRequestError,
     InvalidError,
-    NotFoundError,
+    MissingError,
     answering,
     as_json,
     body_of,
     instant_of,
     time_text,
 )
-from alertd.web.filters import filters_of
+from alertd.web.filters import LABEL_NAME, filters_of, flag
 from alertd.web.gate import USER, signed
 
 log = structlog.get_logger()
@@ -37,7 +36,6 @@ LISTED_FOR = 5 * 86400
 """Seconds for which a silence that is over is listed (Alertmanager's data.retention)."""
 LATEST = 253402300799
 """The last second of the year 9999."""
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 class PostedMatcher(msgspec.Struct):
@@ -80,7 +78,7 @@ class SilencesApi:
     async def listed(self, request: web.Request) -> web.Response:
         """Active ones by their end, those to come by their start, those that are over with the latest first."""
         now, wanted = int(self.clock.now()), filters_of(request)
-        flags = {state: request.query.get(state, "true").lower() in ("true", "1", "t") for state in _ORDER}
+        flags = {state: flag(request, state) for state in _ORDER}
         found = [one for one in await self.store.silences(now - LISTED_FOR) if flags[one.state(now)]]
         texts = [str(matcher) for matcher in wanted]
         told = [one for one in found if all(text in map(str, one.matchers) for text in texts)]
@@ -94,7 +92,7 @@ class SilencesApi:
 
         def how(known: Silence | None) -> tuple[Silence, ...]:
             if known is None and draft.id:
-                raise NotFoundError("silence not found")
+                raise MissingError("silence not found")
             return put(known, draft, now, new_id)
 
         try:
@@ -111,7 +109,7 @@ class SilencesApi:
         wanted, now = _id(request), int(self.clock.now())
         found = [one for one in await self.store.silences(0) if one.id == wanted]
         if not found:
-            raise NotFoundError
+            raise MissingError
         return as_json(silence_json(found[0], now))
 
     async def ended(self, request: web.Request) -> web.Response:
@@ -120,7 +118,7 @@ class SilencesApi:
 
         def how(known: Silence | None) -> tuple[Silence, ...]:
             if known is None:
-                raise NotFoundError
+                raise MissingError
             return (expired(known, now, by),)
 
         await self.store.change_silence(wanted, how)
@@ -184,7 +182,7 @@ def _annotations(sent: Mapping[str, str]) -> dict[str, str]:
 
 def _matcher(number: int, sent: PostedMatcher) -> Matcher:
     wrong = f"silence invalid: invalid label matcher {number}"
-    if _LABEL.fullmatch(sent.name) is None:
+    if LABEL_NAME.fullmatch(sent.name) is None:
         raise BadRequestError(f'{wrong}: invalid label name "{sent.name}"')
     trouble = complaint(sent.value) if sent.isRegex else ""
     if trouble:
