@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from alertd.engine.alerts import fingerprint
@@ -16,12 +16,9 @@ from alertd.engine.populations import SLACK, Asked, Count, Group, GroupWindow, K
 from alertd.engine.readings import Reading
 from alertd.engine.records import Participant, SettledRoom
 from alertd.engine.rules import Rule
+from alertd.engine.tidying import Tidying
 from alertd.engine.windows import MINUTE, Evidence, Series, Totals
 
-TIDY_EVERY = 10
-"""Minutes between forgettings."""
-REACHED_FOR = 360
-"""Minutes for which what was counted again is kept: where one room came very late more will, for hours."""
 EVERY_RULE = "(every rule)"
 """Stands for a rule's key where a room could be judged by none."""
 _SDK, _IDENTITY, _ROOM_NAME = find_field("sdk"), find_field("participant_identity"), find_field("room_name")
@@ -42,16 +39,6 @@ class _Account:
     started: Totals = field(default_factory=Totals)
 
 
-class Tidied(NamedTuple):
-    """At which minutes windows last forgot, and books; whether `reach` was called since, and until when what it reached
-    is kept. Who goes on from them must forget at the same minutes."""
-
-    windows: int | None
-    books: int | None
-    reached: bool
-    kept_until: int
-
-
 class Counted(NamedTuple):
     """All that windows have counted: by name of the population, and the rooms of accounts.
 
@@ -63,7 +50,7 @@ class Counted(NamedTuple):
     settled_since: int
     longest: int
     shown: list[str]
-    tidied: Tidied
+    tidying: Tidying
 
 
 class Windows:
@@ -92,10 +79,7 @@ class Windows:
         self.horizon = max([self.longest, *(rule.kind.reach // MINUTE + SLACK + HOUR for rule in rules)])
         self._accounts: dict[str, _Account] = {}
         self._settled_since = 0
-        self._tidied: int | None = None
-        self._books_tidied: int | None = None
-        self._reached = False
-        self._kept_until = 0
+        self._tidying = Tidying()
         self._fresh: list[Group] = []
         self.faults: dict[str, str] = {}
 
@@ -131,8 +115,8 @@ class Windows:
     def counted(self) -> Counted:
         """What has been counted so far, to be kept, or to go on from under other rules; shared, not copied."""
         pasts = {one.name: one.past() for one in self._populations.values()}
-        tidied = Tidied(self._tidied, self._books_tidied, self._reached, self._kept_until)
-        return Counted(pasts, self._accounts, self._settled_since, self.longest, self._mark(), tidied)
+        tidying = replace(self._tidying)
+        return Counted(pasts, self._accounts, self._settled_since, self.longest, self._mark(), tidying)
 
     def lacking(self, counted: Counted) -> list[Rule]:
         """The rules for which not all that they need is in what was counted; those of a population go together."""
@@ -148,7 +132,7 @@ class Windows:
             population.take_over(next(past for past in pasts if population.fits(past)))
         books = next(one for one in sources if self._fits(one))
         self._accounts, self._settled_since = dict(books.accounts), books.settled_since
-        self._tidied, self._books_tidied, self._reached, self._kept_until = books.tidied
+        self._tidying = replace(books.tidying)
 
     def _fits(self, counted: Counted) -> bool:
         """Whether the rooms of accounts were counted as these rules need them, and all is shown as it may be."""
@@ -211,6 +195,8 @@ class Windows:
     def fold(self, settled: SettledRoom, sign: int = 1) -> None:
         """Count a room that has settled; with `sign` -1 take out one that was replaced."""
         minute = settled.ended // MINUTE
+        if sign > 0 and self._is_very_late(minute):
+            self._tidying.need(minute - self.hindsight)
         self._count_settled(settled, self._settled_since, sign)
         for population, key, count in self._counts(settled):
             group = population.group(key, minute) if sign > 0 else population.groups.get(key)
@@ -225,6 +211,10 @@ class Windows:
                     self._fresh.append(group)
                 group.fresh.add(minute)
 
+    def _is_very_late(self, minute: int) -> bool:
+        """Whether windows had no slack for a room that ended in `minute` when they last forgot."""
+        return self._tidying.windows is not None and minute <= self._tidying.windows - SLACK
+
     def recount(self, rooms: Iterable[SettledRoom], down_to: int) -> None:
         """Count again what was forgotten of rooms that ended after minute `down_to`; `reach` ends it."""
         for settled in rooms:
@@ -238,7 +228,7 @@ class Windows:
     def reach(self, down_to: int) -> None:
         """All rooms that ended after minute `down_to` have been counted (again): late ones can be judged among them."""
         self._settled_since = min(self._settled_since, down_to)
-        self._reached = True
+        self._tidying.need(down_to)
         for population in self._populations.values():
             population.reach(down_to)
 
@@ -247,15 +237,13 @@ class Windows:
 
         Books are asked for all that they keep, so what that is must not depend on when alertd was started.
         """
-        self._forget_books(minute - minute % TIDY_EVERY)
-        if self._tidied is not None and minute < self._tidied + TIDY_EVERY:
+        due = self._tidying.books_due(minute)
+        if due is not None:
+            for population in self._populations.values():
+                population.forget_books(due)
+        if not self._tidying.are_windows_due(minute):
             return
-        self._tidied = minute
-        if self._reached:
-            self._reached, self._kept_until = False, minute + REACHED_FOR
-        if minute < self._kept_until:
-            return
-        self._settled_since = max(self._settled_since, minute - self.longest)
+        self._settled_since = max(self._settled_since, minute - max(self.longest, self._tidying.back))
         for name, account in list(self._accounts.items()):
             account.ended.forget(self._settled_since)
             account.started.forget(self._settled_since)
@@ -263,14 +251,7 @@ class Windows:
             if not account.ended:
                 del self._accounts[name]
         for population in self._populations.values():
-            population.forget(minute, firing)
-
-    def _forget_books(self, minute: int) -> None:
-        if minute == self._books_tidied:
-            return
-        self._books_tidied = minute
-        for population in self._populations.values():
-            population.forget_books(minute)
+            population.forget(minute, firing, self._tidying.back)
 
     def settled_rooms(self, account: str | None, after: int, upto: int) -> int:
         """Rooms of an account (None: of all) that settled, in the minutes with `after` < minute ≤ `upto`."""

@@ -209,9 +209,10 @@ class Population:
             made.windows[rule.key] = GroupWindow(own, fingerprint(own), made.series[asked], made.fresh)
         return made
 
-    def forget(self, minute: int, firing: Mapping[str, int]) -> None:
-        """Drop what no rule looks back to at `minute`; a group keeps all since the minute that a firing alert needs."""
-        self.kept_since = max(self.kept_since, minute - self.keep)
+    def forget(self, minute: int, firing: Mapping[str, int], back: int = 0) -> None:
+        """Drop what no rule looks back to at `minute`, but keep `back` minutes at least; a group keeps all since the
+        minute that a firing alert needs."""
+        self.kept_since = max(self.kept_since, minute - max(self.keep, back))
         if self.refused is not None and self.refused <= self.kept_since:
             self.refused = None
         for key, group in list(self.groups.items()):

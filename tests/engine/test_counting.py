@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alertd.engine.conditions import parse_condition
-from alertd.engine.counting import EVERY_RULE, REACHED_FOR, SLACK, Windows
+from alertd.engine.counting import EVERY_RULE, SLACK, Windows
 from alertd.engine.kinds import Absent, Count, Rate
 from alertd.engine.rules import Rule
+from alertd.engine.tidying import REACHED_FOR
 from alertd.engine.windows import NOTHING
 
 NOON = 1_772_452_800 // 60
@@ -249,8 +250,31 @@ def test_what_was_counted_again_for_late_rooms_stays_while_more_of_them_may_come
         assert windows.kept_since == NOON - minute, "or all of it would have to be read again"
     windows.forget(NOON + 390 + REACHED_FOR - 10, {})
     assert windows.kept_since == NOON - 390, "hours later still: outages end bit by bit"
-    windows.forget(NOON + 400 + REACHED_FOR, {})
-    assert windows.kept_since == NOON + 400 + REACHED_FOR - 30 - SLACK
+    windows.forget(NOON + 400 + 2 * REACHED_FOR, {})
+    assert windows.kept_since == NOON + 400 + 2 * REACHED_FOR - 30 - SLACK
+
+
+def test_where_late_rooms_keep_coming_nothing_is_read_again(call):
+    windows = counted(rule(), call(200, 0, 1))
+    windows.forget(NOON + 200, {})
+    windows.reach(NOON - 600)  # the first was 11 hours late, and so are all that follow
+    for minute in range(210, 4000, 10):
+        windows.fold(call(minute - 660, 0, 1, number=minute))
+        windows.forget(NOON + minute, {})
+        assert windows.kept_since <= NOON + minute - 800
+    assert windows.kept_since > NOON + 3990 - 1200, "nor is all kept for ever"
+    windows.forget(NOON + 3990 + 2 * REACHED_FOR, {})
+    assert windows.kept_since == NOON + 3990 + 2 * REACHED_FOR - 30 - SLACK
+
+
+def test_one_room_that_came_days_late_keeps_days_for_half_a_day_only(call):
+    windows = counted(rule(), call(200, 0, 1))
+    windows.forget(NOON + 200, {})
+    windows.reach(NOON - 7 * 24 * 60)
+    for minute in range(210, 210 + 2 * REACHED_FOR + 20, 10):
+        windows.fold(call(minute - 200, 0, 1, number=minute))  # others are three hours late, day in, day out
+        windows.forget(NOON + minute, {})
+    assert windows.kept_since > NOON
 
 
 def test_reaching_back_counts_nothing_twice(call):

@@ -73,6 +73,12 @@ def test_it_is_asked_once_more_after_a_quarter_of_an_hour(alert, losing_media):
     assert question(rule, again, again, NOON + 10 * REFRESH_AFTER) is None
 
 
+def test_a_tick_between_two_minutes_does_not_ask_sooner(alert, losing_media):
+    rule, fires = losing_media(), alert(explained_at=NOON + 10, starts_at=NOON + 10)
+    assert question(rule, fires, fires, NOON + REFRESH_AFTER + 20) is None
+    assert question(rule, fires, fires, NOON + REFRESH_AFTER + 60) is not None
+
+
 def test_one_that_was_never_explained_is_not_asked_about_afterwards(alert, losing_media):
     """Such as one that began under an older alertd."""
     fires = alert()
