@@ -6,6 +6,9 @@
 Law: an alert leaves `firing` only when it was seen not to be elevated for `keep_firing_for` on end, while alertd could
 see, and (for rates) traffic was judged meanwhile. No data is not recovery.
 
+An alert that begins to fire again and again *flaps*: it then stays firing through its quiet spells, until one lasts. So
+it is told once that it fires, once that it is over, and repeated like any other.
+
 Patience is measured in whole minutes: there is a tick at each of them, so that other ticks in between change nothing.
 """
 
@@ -24,6 +27,12 @@ from alertd.engine.windows import MINUTE, Evidence
 State = Literal["inactive", "pending", "firing", "resolved"]
 STRETCHES = 50
 """Stretches in which an alert fired that are remembered: no baseline needs more."""
+FLAPS = 4
+"""An alert that begins to fire so many times within FLAPS_WITHIN flaps."""
+FLAPS_WITHIN = 6 * 3600
+"""In seconds; FLAPS beginnings in it are two hours apart on average, or less."""
+FLAPS_UNTIL = 2 * 3600
+"""Seconds of quiet after which an alert that flaps is over, if its `keep_firing_for` is not longer."""
 ONE_PIECE = 900
 """Seconds in which late news of one alert is one piece of news: after downtime rooms come in many portions."""
 
@@ -35,7 +44,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     windows of this alert never reach back to it or before. `late` marks what was over before alertd learned of it; its
     `starts_at` and `ends_at` are then the stretch in which the rule held. Both stay until it fires again. `told` says
     that somebody was told that it fires, `reopened` that it does so again and belongs to what was told before. `fired`
-    are the stretches of minutes, first and last, in which it has fired before.
+    are the stretches of minutes, first and last, in which it has fired before. `flaps` says how many times it began to
+    fire within FLAPS_WITHIN, if too often; 0 if not.
     """
 
     fingerprint: str
@@ -60,6 +70,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
     changed_at: int = 0
     fired: tuple[tuple[int, int], ...] = ()
+    flaps: int = 0
 
     def told_late(self, now: int) -> bool:
         """Whether alertd learned at `now` of trouble that is over."""
@@ -149,8 +160,9 @@ def _waited(since: int | None, now: int) -> int:
 
 def _calm(alert: Alert, finding: Finding, now: int) -> tuple[Signal, str]:
     quiet = _waited(alert.elevated_at, now)
-    if quiet < finding.timing.keep_firing_for:
-        return "calm", f"quiet for {format_duration(quiet)} of {format_duration(finding.timing.keep_firing_for)}"
+    enough = max(finding.timing.keep_firing_for, FLAPS_UNTIL if alert.flaps else 0)
+    if quiet < enough:
+        return "calm", f"quiet for {format_duration(quiet)} of {format_duration(enough)}"
     if finding.traffic:
         return "recovered", f"not elevated for {format_duration(quiet)}"
     if quiet >= finding.timing.no_traffic:
@@ -166,7 +178,7 @@ def advance(alert: Alert, finding: Finding, now: int) -> Alert:
         return alert
     if state != alert.state:
         return _moved(alert, finding, state, now, why)
-    changes: dict[str, object] = {"reason": why}
+    changes: dict[str, object] = {"reason": why + _flapping(alert.flaps)}
     if meaning == "elevated":
         changes["elevated_at"] = now - now % MINUTE if finding.blind else finding.elevated_at
     if finding.holds:
@@ -185,10 +197,12 @@ def _moved(alert: Alert, finding: Finding, state: State, now: int, why: str) -> 
         over_for = _over_for(alert, finding.timing, now)
         changes["told"] = changes["reopened"] = over_for is not None
         if over_for is not None:
-            changes["reason"] = f"again, {format_duration(over_for)} after it was over: {why}"
-        changes |= _fresh(finding)
+            why = f"again, {format_duration(over_for)} after it was over: {why}"
+        flaps = _flaps(alert, now)
+        changes |= {"flaps": flaps, "reason": why + _flapping(flaps), **_fresh(finding)}
     elif state == "resolved":
         changes |= {"ends_at": now, "active_at": None, "floor": max(alert.floor, alert.elevated_at or minute)}
+        changes["flaps"] = 0
         changes["fired"] = fired(alert, now // MINUTE)[-STRETCHES:]
     else:
         changes |= {"active_at": None}
@@ -200,6 +214,19 @@ def _over_for(alert: Alert, timing: Timing, now: int) -> int | None:
     if alert.ends_at is None or alert.late or not alert.told or now - alert.ends_at > timing.reopen:
         return None
     return (now - alert.ends_at) // MINUTE * MINUTE
+
+
+def _flaps(alert: Alert, now: int) -> int:
+    """How many times it has begun to fire lately, if it does so now and that is too often; 0 if not."""
+    begun = 1 + sum(first * MINUTE > now - FLAPS_WITHIN for first, _ in alert.fired)
+    return begun if begun >= FLAPS else 0
+
+
+def _flapping(flaps: int) -> str:
+    if not flaps:
+        return ""
+    within, until = format_duration(FLAPS_WITHIN), format_duration(FLAPS_UNTIL)
+    return f" (flaps: fired {flaps} times within {within}, so it lasts until it is quiet for {until})"
 
 
 def fired(alert: Alert | None, minute: int) -> tuple[tuple[int, int], ...]:

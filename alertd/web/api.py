@@ -161,6 +161,7 @@ def _alert_json(alert: Alert, moment: _Moment) -> dict[str, Any]:
         "activeAt": None if alert.active_at is None else rfc3339(alert.active_at),
         "startsAt": rfc3339(alert.starts_at) if alert.state == "firing" and alert.starts_at is not None else None,
         "reason": alert.reason,
+        "flaps": alert.flaps,
         "quiet": moment.quieted.why(alert) if alert.state == "firing" else "",
         "acknowledged": None if ack is None else _ack_json(ack),
         "notifications": list(_told(alert, moment)) if alert.state == "firing" else [],

@@ -152,6 +152,7 @@ def _alert() -> Schema:
         activeAt=_maybe(INSTANT),
         startsAt=_maybe(INSTANT),
         reason=TEXT,
+        flaps={"type": "integer", "description": "How often it began to fire within 6h, if too often; else 0."},
         quiet=TEXT | {"description": "What silences or inhibits it; empty if nothing does."},
         acknowledged={"nullable": True, "allOf": [_ref("Ack")]},
         notifications={"type": "array", "items": told},

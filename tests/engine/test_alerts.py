@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 from typing import get_args
 
 import msgspec
@@ -264,3 +264,64 @@ def test_what_was_pending_in_between_is_still_the_same_incident():
     waiting = advance(ended(60), finding(True, timing=Timing(hold_for=300, reopen=3600)), NOW)
     again = advance(waiting, finding(True, timing=Timing(hold_for=300, reopen=3600)), NOW + 300)
     assert (waiting.state, again.state, again.reopened) == ("pending", "firing", True)
+
+
+# again and again
+
+BRIEF = Timing(keep_firing_for=300, reopen=0)
+
+
+def seen_by_the_minute(troubled, minutes: int, timing: Timing = BRIEF) -> list[Alert]:
+    """The alert after each minute, of a rule that holds in the minutes for which `troubled` is true."""
+    found, last = [alert()], None
+    for minute in range(minutes):
+        now = NOW + 60 * minute
+        last = now if troubled(minute) else last
+        found.append(advance(found[-1], finding(troubled(minute), timing=timing, elevated_at=last), now))
+    return found
+
+
+def beginnings(states: list[Alert]) -> list[Alert]:
+    return [after for before, after in pairwise(states) if after.state == "firing" != before.state]
+
+
+def test_what_fires_for_the_fourth_time_within_six_hours_flaps_and_says_so():
+    *before, fourth = beginnings(seen_by_the_minute(lambda minute: minute % 60 < 10, 190))
+    assert [each.flaps for each in before] == [0, 0, 0]
+    assert fourth.flaps == 4
+    assert fourth.reason == ("too many (flaps: fired 4 times within 6h, so it lasts until it is quiet for 2h)"), (
+        "and so does every message"
+    )
+
+
+def test_what_flaps_goes_on_through_its_quiet_spells_and_is_over_once():
+    states = seen_by_the_minute(lambda minute: minute % 60 < 10 and minute < 1200, 1500)
+    assert len(beginnings(states)) == 4
+    ends = [after for before, after in pairwise(states) if after.state == "resolved" != before.state]
+    assert len(ends) == 4
+    assert ends[-1].ends_at == NOW + 60 * (1149 + 120)
+    assert (ends[-1].reason, ends[-1].flaps) == ("not elevated for 2h", 0)
+
+
+def test_in_a_quiet_spell_it_says_what_it_waits_for():
+    states = seen_by_the_minute(lambda minute: minute % 60 < 10, 211)
+    assert states[-1].reason == (
+        "quiet for 21m of 2h (flaps: fired 4 times within 6h, so it lasts until it is quiet for 2h)"
+    )
+
+
+def test_what_fires_as_often_in_a_longer_time_does_not_flap():
+    states = seen_by_the_minute(lambda minute: minute % 121 < 10, 1500)
+    assert len(beginnings(states)) == 13
+    assert not any(each.flaps for each in states)
+
+
+def test_one_that_waits_longer_anyhow_waits_no_less_when_it_flaps():
+    flapping = firing(flaps=4, elevated_at=NOW - 3 * 3600)
+    patient = advance(flapping, finding(timing=Timing(keep_firing_for=4 * 3600)), NOW)
+    assert patient.state == "firing"
+    assert advance(patient, finding(timing=Timing(keep_firing_for=4 * 3600)), NOW + 3600).state == "resolved"
+
+
+def test_what_flaps_is_over_at_once_if_its_rule_is_removed():
+    assert advance(firing(flaps=4), finding(gone="its rule was removed"), NOW).state == "resolved"

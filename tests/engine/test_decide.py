@@ -534,3 +534,20 @@ def test_a_route_that_is_muted_tells_when_it_is_not_any_more(story, call, losing
     ((at, reason, _, _),) = told.sent
     assert (60 <= at <= 65, reason) == (True, "first notification")
     assert [one.withheld for one in told.withheld] == ["muted by the time interval lunch"]
+
+
+# flapping
+
+
+def test_of_an_alert_that_flaps_one_beginning_and_one_end_are_told(story, call, losing_media):
+    """Ten minutes of trouble in each hour, for twelve hours."""
+    rule = losing_media(kind=Count(at_least=1, over=600), keep_firing_for=300)
+    rooms = [call(minute, 2, 0, number=minute + 1) for minute in range(720) if minute % 60 < 10]
+    told = story(rule, rooms=rooms, minutes=1000)
+    said = [(at, reason) for at, reason, _, _ in told.sent]
+    assert [reason for _, reason in said[:7]] == ["first notification", "all alerts resolved"] * 3 + [
+        "first notification"
+    ]
+    assert {reason for _, reason in said[7:-1]} <= {"repeat interval elapsed"}
+    assert said[-1][1] == "all alerts resolved"
+    assert "flaps: fired 4 times within 6h" in told.notifications[6].alerts[0].reason
