@@ -166,8 +166,7 @@ class Evaluator:
         done = now - 1 if until is None else until  # the first decision of all is about the present
         news = _News(self._store, done, now)
         while True:
-            coming = await (self._store.next_change(0) if until is None else news.next_at())
-            tick = next_tick(done, now, coming, _next_flush(snapshot))
+            tick = now if until is None else next_tick(done, now, await news.next_at(), _next_flush(snapshot))
             if tick is None:
                 break
             changes = await news.take(tick)

@@ -12,6 +12,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,22 +104,37 @@ async def served(store, policy) -> Any:
         yield str(server.make_url("/")).rstrip("/")
 
 
-@pytest.fixture
-def real(policy, tmp_path) -> Iterator[str]:
-    """The address of a real Alertmanager with the same routes, in which the same alerts fire."""
+@contextmanager
+def _started(config: dict[str, Any], folder: Path) -> Iterator[str]:
+    """The address of a real Alertmanager that runs by this configuration."""
     if not (REAL and AMTOOL):
         pytest.skip("Alertmanager and amtool are not installed")
-    config = yaml.safe_load(as_alertmanager_yaml(policy))
-    (tmp_path / "am.yml").write_text(yaml.safe_dump(config))
+    (folder / "am.yml").write_text(yaml.safe_dump(config))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [str(REAL), f"--config.file={tmp_path}/am.yml", f"--storage.path={tmp_path}/data"]
+    command = [str(REAL), f"--config.file={folder}/am.yml", f"--storage.path={folder}/data"]
     command += [f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=", "--log.level=error"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
     try:
         _wait(lambda: _get(f"{address}/-/ready") is not None)
+        yield address
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def run_real(tmp_path) -> Callable[[dict[str, Any]], AbstractContextManager[str]]:
+    """Runs a real Alertmanager by a configuration; gives its address."""
+    return lambda config: _started(config, tmp_path)
+
+
+@pytest.fixture
+def real(policy, run_real) -> Iterator[str]:
+    """The address of a real Alertmanager with the same routes, in which the same alerts fire."""
+    with run_real(yaml.safe_load(as_alertmanager_yaml(policy))) as address:
         alerts = [
             {"labels": labels, "annotations": alert(labels, 0).annotations, "startsAt": "2026-11-01T00:00:00Z"}
             for labels in LABELS
@@ -127,9 +144,6 @@ def real(policy, tmp_path) -> Iterator[str]:
         urllib.request.urlopen(request, timeout=10).read()
         _wait(lambda: "unprocessed" not in (_get(f"{address}/api/v2/alerts") or "unprocessed"))
         yield address
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _get(url: str) -> str | None:
