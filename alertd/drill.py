@@ -16,6 +16,7 @@ import msgspec
 from alertd.config import Loaded
 from alertd.engine.alerts import Alert, fingerprint
 from alertd.engine.conditions import EVERYTHING, parse_condition
+from alertd.engine.drills import DRILL_LABEL
 from alertd.engine.groups import Group, Integration, Notification, flush
 from alertd.engine.kinds import Count
 from alertd.engine.routes import Place, Tree
@@ -23,7 +24,7 @@ from alertd.engine.rules import Rule
 from alertd.errors import AlertdError
 from alertd.policy import policy_of
 from alertd.pseudonyms import shown
-from alertd.receivers.wording import DRILL, DRILL_LABEL
+from alertd.receivers.wording import DRILL
 from alertd.specimens import specimen
 
 MARK = "TEST: "
@@ -56,6 +57,11 @@ class Drill:
     group_key: str
     led_to: tuple[str, ...]
     at: int
+
+    @property
+    def waits(self) -> int:
+        """The seconds that may pass until its group is told: it may be a new one, or one that was just told."""
+        return max(self.place.route.group_wait, self.place.route.group_interval)
 
     def notification(self, integration: str) -> Notification:
         """The message to an integration (`oncall/slack[0]`), with an id of its own."""

@@ -13,7 +13,7 @@ import click
 
 from alertd import __version__
 from alertd.cli.options import CONFIG, FILE, JSON, told
-from alertd.cli.running import ack, alerts, silence
+from alertd.cli.running import ack, alerts, drill, silence
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -25,7 +25,7 @@ def alertd() -> None:
     """
 
 
-for _command in (alerts, ack, silence):
+for _command in (alerts, ack, drill, silence):
     alertd.add_command(_command)
 
 

@@ -17,3 +17,12 @@ def rules_named(name: str, rules: Sequence[Rule]) -> list[Rule]:
         known = {rule.alert for rule in rules}
         raise click.BadParameter(f'there is no enabled rule "{name}"{suggestion(name, known)}', param_hint="--rule")
     return found
+
+
+def rule_named(name: str, rules: Sequence[Rule]) -> Rule:
+    """The one rule that is called so; click.BadParameter if none is, or several are."""
+    found = rules_named(name, rules)
+    if len(found) > 1:
+        keys = ", ".join(rule.key for rule in found)
+        raise click.BadParameter(f"there are {len(found)} rules {name}; write one of {keys}", param_hint="--rule")
+    return found[0]

@@ -16,12 +16,11 @@ import click
 from aiohttp import ClientSession
 
 from alertd import logs
-from alertd.cli.names import rules_named
+from alertd.cli.names import rule_named
 from alertd.config import Config, load
 from alertd.config.mistakes import suggestion
 from alertd.drill import Drill, drill
 from alertd.engine.durations import format_duration
-from alertd.engine.rules import Rule
 from alertd.errors import DeliveryError
 from alertd.insights.client import open_session
 from alertd.policy import forwards_of, integrations_of, members_of, receivers_of
@@ -63,7 +62,8 @@ def test_receivers(config: Path, name: str, *, rule: str | None, as_json: bool) 
     loaded = load(config)
     integrations = _named(name, loaded.config)
     receiver = name if name in loaded.config.receivers else name.rpartition("/")[0]
-    test = drill(loaded, receiver, _rule(rule, loaded.rules), int(time.time()))
+    told = None if rule is None else rule_named(rule, loaded.rules)
+    test = drill(loaded, receiver, told, int(time.time()))
     if rule is not None and receiver not in test.led_to:
         click.echo(f"notice: the routes lead {rule} to {', '.join(test.led_to)}, not to {receiver}", err=True)
     if not integrations:
@@ -90,17 +90,6 @@ def _all_of(config: Config, receiver: str) -> list[str]:
     """The names of a receiver's integrations."""
     told = [name for name, _, _ in integrations_of(config, receiver)]
     return told + [name for name, _ in forwards_of(config, receiver)]
-
-
-def _rule(name: str | None, rules: Sequence[Rule]) -> Rule | None:
-    """The one rule that is called so; None where none is asked for."""
-    if name is None:
-        return None
-    found = rules_named(name, rules)
-    if len(found) > 1:
-        keys = ", ".join(rule.key for rule in found)
-        raise click.BadParameter(f"there are {len(found)} rules {name}; write one of {keys}", param_hint="--rule")
-    return found[0]
 
 
 async def _ask_all(config: Config, integrations: Sequence[str], test: Drill) -> list[Answer]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
-from alertd.cli.options import JSON, URL, told
+from alertd.cli.options import CONFIG, JSON, URL, told
 
 
 @click.command()
@@ -41,6 +42,22 @@ def ack(fingerprint: str, url: str, lasts: str, comment: str, author: str | None
             if end
             else acknowledge(url, fingerprint, lasts=lasts, comment=comment, author=author)
         )
+
+
+@click.command()
+@click.argument("rule")
+@CONFIG
+@URL
+def drill(rule: str, config: Path, url: str) -> None:
+    """Fire the rule RULE in a running daemon, marked TEST, and follow who is told of it.
+
+    An alert with the rule's labels and texts is posted to the daemon and goes the way of any other: routes, groups,
+    silences, inhibitions, the outbox. It is over by itself five minutes later. Exit status 1 if nobody is told.
+    """
+    from alertd.cli.drill import fire
+
+    with told():
+        sys.exit(fire(config, rule, url))
 
 
 @click.group()

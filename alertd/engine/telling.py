@@ -10,6 +10,7 @@ import msgspec
 
 from alertd.engine import acks
 from alertd.engine.alerts import Alert
+from alertd.engine.drills import is_drill
 from alertd.engine.escalation import escalate, passed_on
 from alertd.engine.groups import Group, Notification, Quiet, flush, joined, settled_in
 from alertd.engine.inhibition import Inhibitions
@@ -88,8 +89,9 @@ class Quieted:
 
     @cached_property
     def _inhibitions(self) -> Inhibitions:
-        firing = [(alert.fingerprint, alert.labels) for alert in self._alerts.values() if alert.state == "firing"]
-        return Inhibitions(self._policy.inhibit_rules, firing)
+        firing = [alert for alert in self._alerts.values() if alert.state == "firing"]
+        real = [(alert.fingerprint, alert.labels) for alert in firing if not is_drill(alert.labels)]  # drills hide none
+        return Inhibitions(self._policy.inhibit_rules, real)
 
     def quiet(self, route: Route, group: Group) -> Quiet:
         """What keeps the group, or some of its alerts, from being told."""

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
+from alertd.engine import drills
 from alertd.templating import duration, number, percent, time
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ TOLD = 10
 CLUES, CLUES_EACH = 5, 2
 """Participants shown as evidence: of the only alert that is not over, and of each in any other message."""
 DRILL = "This is a drill: nothing is wrong."
-DRILL_LABEL = "alertd_test"
 """The label (always `true`) that tells programs of a drill; people are told in words, so no title shows it."""
 _HARMFUL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 """Controls (a terminal obeys them), marks that turn the direction of text, and halves of characters."""
@@ -35,7 +35,7 @@ _VERDICTS: dict[Verdict, str] = {
     "too few to tell": "too few to tell",
 }
 _SHORT = frozenset({"Since", "Lasted", "Late", "Seen", "Rooms"})
-_TITLE_LABELS = frozenset({"alertname", "severity", DRILL_LABEL})
+_TITLE_LABELS = frozenset({"alertname", "severity", drills.DRILL_LABEL})
 _OWN_ANNOTATIONS = frozenset({"summary", "description", "runbook_url"})
 
 
@@ -109,7 +109,7 @@ def alert_link(external_url: str, fingerprint: str) -> str:
 
 def is_drill(notification: Notification) -> bool:
     """Whether nothing it tells is real."""
-    return notification.reason == "test"
+    return notification.reason == "test" or all(drills.is_drill(alert.labels) for alert in notification.alerts)
 
 
 def marked_title(words: str, notification: Notification) -> str:
@@ -215,7 +215,7 @@ def _story(alert: NotifiedAlert, notification: Notification, external_url: str) 
 
 
 def _alert_state(alert: NotifiedAlert, notification: Notification) -> State:
-    if is_drill(notification):
+    if is_drill(notification) or drills.is_drill(alert.labels):
         return "TEST"
     if alert.late:
         return "LATE"

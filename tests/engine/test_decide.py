@@ -19,6 +19,7 @@ from alertd.engine.outcome import BLIND_AFTER, Policy, Sight, Snapshot
 from alertd.engine.routes import Matcher, Route, Tree
 from alertd.engine.rules import Rule
 from alertd.engine.settle import OpenRoom
+from alertd.engine.telling import Quieted
 
 NOON = 1_772_452_800
 ALWAYS = Sight(account="production", seen_from=NOON, seen_until=NOON + 10**6)
@@ -551,3 +552,16 @@ def test_of_an_alert_that_flaps_one_beginning_and_one_end_are_told(story, call, 
     assert {reason for _, reason in said[7:-1]} <= {"repeat interval elapsed"}
     assert said[-1][1] == "all alerts resolved"
     assert "flaps: fired 4 times within 6h" in told.notifications[6].alerts[0].reason
+
+
+def test_a_drill_hides_no_other_alert(policy_of):
+    pages = InhibitRule(source=(Matcher.parse("severity=page"),), target=(Matcher.parse("severity=ticket"),), equal=())
+    policy = policy_of(inhibit_rules=(pages,))
+    firing = {
+        mark: Alert(fingerprint=mark, rule="R", labels={"alertname": mark} | more, state="firing", starts_at=NOON)
+        for mark, more in {"drill": {"severity": "page", "alertd_test": "true"}, "real": {"severity": "ticket"}}.items()
+    }
+    snapshot = Snapshot(alerts=firing, groups={})
+    assert Quieted(policy, firing, snapshot, NOON).why(firing["real"]) == ""
+    page = msgspec.structs.replace(firing["drill"], labels={"alertname": "page", "severity": "page"})
+    assert Quieted(policy, firing | {"drill": page}, snapshot, NOON).why(firing["real"]) == "inhibited by page (drill)"

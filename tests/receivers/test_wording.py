@@ -221,3 +221,11 @@ def test_an_address_cannot_break_out_of_a_link():
         wording.web_address('https://x.example/a b|<"`>?q=1&r=%20')
         == "https://x.example/a%20b%7C%3C%22%60%3E?q=1&r=%20"
     )
+
+
+def test_what_tells_of_drills_alone_is_marked_and_among_others_each_is(make_notification, make_alert, url):
+    real, test = make_alert(), make_alert(labels={"alertname": "MediaLost", "alertd_test": "true"})
+    assert wording.headline(make_notification(test)).startswith("TEST · MediaLost")
+    both = make_notification(real, test)
+    assert wording.headline(both).startswith("FIRING")
+    assert [story.state for story in wording.stories(both, url)] == ["FIRING", "TEST"]
