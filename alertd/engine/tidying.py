@@ -9,6 +9,10 @@ TIDY_EVERY = 10
 REACHED_FOR = 360
 """Minutes for which what was counted again is kept, at least: where one room came very late more will, for hours."""
 
+FARTHEST = 3 * 24 * 60
+"""Minutes back beyond which nothing is kept for more such rooms: outages that long are rare, and days take much memory,
+as they do while such a room is judged."""
+
 
 @dataclass(slots=True)
 class Tidying:
@@ -45,7 +49,7 @@ class Tidying:
         if minute >= self.since + REACHED_FOR:
             self.most_before = self.most if minute < self.since + 2 * REACHED_FOR else 0
             self.since, self.most = minute, 0
-        if self.needed is not None:
+        if self.needed is not None and minute - self.needed <= FARTHEST:
             self.most = max(self.most, minute - self.needed + REACHED_FOR)
         self.needed = None
         return True

@@ -267,14 +267,22 @@ def test_where_late_rooms_keep_coming_nothing_is_read_again(call):
     assert windows.kept_since == NOON + 3990 + 2 * REACHED_FOR - 30 - SLACK
 
 
-def test_one_room_that_came_days_late_keeps_days_for_half_a_day_only(call):
+def test_what_one_room_needed_is_forgotten_though_others_come_less_late(call):
     windows = counted(rule(), call(200, 0, 1))
     windows.forget(NOON + 200, {})
-    windows.reach(NOON - 7 * 24 * 60)
+    windows.reach(NOON - 2 * 24 * 60)
     for minute in range(210, 210 + 2 * REACHED_FOR + 20, 10):
         windows.fold(call(minute - 200, 0, 1, number=minute))  # others are three hours late, day in, day out
         windows.forget(NOON + minute, {})
     assert windows.kept_since > NOON
+
+
+def test_what_a_room_needed_that_came_a_week_late_is_not_kept(call):
+    windows = counted(rule(), call(200, 0, 1))
+    windows.forget(NOON + 200, {})
+    windows.reach(NOON - 7 * 24 * 60)
+    windows.forget(NOON + 210, {})
+    assert windows.kept_since == NOON + 210 - 30 - SLACK
 
 
 def test_reaching_back_counts_nothing_twice(call):
