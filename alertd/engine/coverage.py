@@ -128,6 +128,15 @@ def spanned(coverage: Iterable[Seen], since: int, now: int) -> Coverage:
     return _merged(parts)
 
 
+def listed_until(coverage: Iterable[Seen], since: int) -> int:
+    """Up to when all rooms that started from `since` on have been listed at least once; `since` itself if none have."""
+    at = since
+    for part in coverage:
+        if part.seen_at is not None and part.started_from <= at:
+            at = max(at, part.started_until)
+    return at
+
+
 def began(coverage: Sequence[Seen], now: int, backfill: int) -> int:
     """The start from which on no room may be missed: as far back as was ever wanted, and as Twilio keeps."""
     wanted = now - backfill

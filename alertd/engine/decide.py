@@ -12,6 +12,7 @@ import msgspec
 from alertd.engine import own, posted
 from alertd.engine.alerts import Alert, Finding, Timing, advance, fired, over
 from alertd.engine.counting import Windows
+from alertd.engine.coverage import listed_until
 from alertd.engine.durations import format_duration
 from alertd.engine.health import RULE_PREFIX
 from alertd.engine.kinds import Absent
@@ -220,8 +221,22 @@ def _scene(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> Scene:
 
 def _listed(tick: _Tick, account: str) -> int:
     """The last minute whose starts have all been listed: some minutes ago, and before the account was last seen."""
-    ends = [sight.seen_until // MINUTE - 1 for sight in tick.snapshot.sights if sight.account == account]
-    return min(tick.minute - tick.policy.listed_after, max(ends, default=tick.minute))
+    sights = [sight.seen_until for sight in tick.snapshot.sights if sight.account == account]
+    lists = [part.started_until for part in tick.snapshot.coverage.get(account, ()) if part.seen_at is not None]
+    ends = [max(instants) // MINUTE - 1 for instants in (sights, lists) if instants]
+    return min(tick.minute - tick.policy.listed_after, *ends, tick.minute)
+
+
+def _has_gap(tick: _Tick, kind: Absent, account: str) -> bool:
+    """Whether some of the starts have not been listed among which rooms would be missed, or nothing has for long."""
+    coverage = tick.snapshot.coverage.get(account)
+    if coverage is None:
+        return False
+    listed = _listed(tick, account)
+    if listed < tick.minute - tick.policy.listed_after - LATE:
+        return True  # what windows that end so long ago would count may have been forgotten
+    upto = (listed + 1) * MINUTE
+    return listed_until(coverage, upto - kind.longest) < upto
 
 
 def _judge_past(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> bool:
@@ -347,6 +362,8 @@ def _blind(tick: _Tick, rule: Rule, group: GroupWindow, account: str | None) -> 
     lately = LATE * MINUTE if absence else 0  # by then what a first look found has been read
     if any(not _seen(tick, name, lately) for name in watched if name in tick.policy.accounts):
         return "its account could not be seen"
+    if isinstance(rule.kind, Absent) and _has_gap(tick, rule.kind, group.labels["account"]):
+        return "its rooms have not all been listed"
     if group.fingerprint not in tick.judged and tick.windows.refused(rule):
         return "its rule has too many groups to count it"
     return ""

@@ -10,6 +10,7 @@ import msgspec
 
 from alertd.engine.acks import Ack
 from alertd.engine.alerts import Alert
+from alertd.engine.coverage import Coverage
 from alertd.engine.explain import Explanation
 from alertd.engine.groups import Group, Integration, Notification
 from alertd.engine.health import KINDS, Trouble
@@ -63,7 +64,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     settled within PASSED seconds before `taken_at`, when all this stood (a decision may be about an earlier instant):
     account, start, and when. `explained` are the answers to the questions of this very decision, by fingerprint; None
     where there is no answer. `starts_until` is when a history ends to tell which rooms went on; None where it tells
-    always.
+    always. `coverage` is what has been listed, by account; an account that is not in it was not looked at, but written
+    down by somebody.
     """
 
     alerts: dict[str, Alert]
@@ -78,6 +80,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     settled: tuple[tuple[str, int, int], ...] = ()
     taken_at: int | None = None
     starts_until: int | None = None
+    coverage: dict[str, Coverage] = {}
     explained: dict[str, Explanation | None] = {}
 
 

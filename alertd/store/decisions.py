@@ -34,6 +34,7 @@ async def snapshot(connection: AsyncConnection, at: int) -> Snapshot:
         troubles=await _known_troubles(connection, at),
         sights=await waiting.seen(connection),
         open_rooms=await waiting.waiting_rooms(connection),
+        coverage=await waiting.all_covered(connection),
         going=await waiting.going_on(connection),
         settled=await rooms.settled_since(connection, at - PASSED),
         silences=await silences.ending_after(connection, at - PASSED),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import asdict
-from sqlalchemy import delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alertd.engine.coverage import LAST_SHOWN, Coverage, Seen
@@ -134,8 +134,17 @@ async def cover(connection: AsyncConnection, account: str, known: Coverage) -> N
 
 async def covered(connection: AsyncConnection, account: str) -> Coverage:
     """What has been listed of the account, oldest starts first."""
-    query = select(coverage).join_from(coverage, accounts).where(accounts.c.name == account)
-    return tuple(
-        Seen(started_from=row.started_from, started_until=row.started_until, seen_at=row.seen_at, rooms=row.rooms)
-        for row in await connection.execute(query.order_by(coverage.c.started_from))
-    )
+    return (await all_covered(connection, accounts.c.name == account)).get(account, ())
+
+
+async def all_covered(connection: AsyncConnection, which: ColumnElement[bool] | None = None) -> dict[str, Coverage]:
+    """What has been listed of each account, oldest starts first."""
+    query = select(accounts.c.name, coverage).join_from(coverage, accounts)
+    query = query if which is None else query.where(which)
+    found: dict[str, list[Seen]] = {}
+    for row in await connection.execute(query.order_by(coverage.c.started_from)):
+        part = Seen(
+            started_from=row.started_from, started_until=row.started_until, seen_at=row.seen_at, rooms=row.rooms
+        )
+        found.setdefault(row.name, []).append(part)
+    return {account: tuple(parts) for account, parts in found.items()}

@@ -14,6 +14,7 @@ import pytest
 from alertd.engine.alerts import Alert
 from alertd.engine.conditions import Condition, compile_condition, parse_condition
 from alertd.engine.counting import Windows
+from alertd.engine.coverage import Coverage
 from alertd.engine.fields import Extractor, Show
 from alertd.engine.groups import Notification
 from alertd.engine.health import Trouble
@@ -184,13 +185,19 @@ class Story:
     troubles: tuple[Trouble, ...] = ()
     sights: tuple[Sight, ...] = ()
     open_rooms: tuple[OpenRoom, ...] = ()
+    coverage: Mapping[str, Coverage] = field(default_factory=dict)
     show: Show = lambda _, value: value
     lists_going: bool = True
     policies: Mapping[int, Policy] = field(default_factory=dict)
 
     def tell(self) -> Told:
         snapshot = Snapshot(
-            alerts={}, groups={}, troubles=self.troubles, sights=self.sights, open_rooms=self.open_rooms
+            alerts={},
+            groups={},
+            troubles=self.troubles,
+            sights=self.sights,
+            open_rooms=self.open_rooms,
+            coverage=dict(self.coverage),
         )
         windows, done, outcomes = self._windows(START, snapshot), START, []
         while (tick := self._next(done, snapshot)) is not None:

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from alertd.engine.alerts import Alert
+from alertd.engine.coverage import Coverage, Seen
 from alertd.engine.kinds import Absent
 from alertd.engine.outcome import BLIND_AFTER, LISTED_AFTER, Sight
 from alertd.engine.rules import Rule
@@ -367,3 +368,37 @@ def test_it_begins_to_fire_at_the_first_minute_at_which_a_plain_count_of_the_lis
     first = next((minute for minute in range(1, 301) if started(minute) < 2), None)
     events = story(policy=policy, rooms=rooms, sights=(ALWAYS,), minutes=300).events
     assert [at for at, _, _ in events[:1]] == ([] if first is None else [first])
+
+
+# lists that fail
+
+
+def listed(*stretches: tuple[int, int]) -> dict[str, Coverage]:
+    """The minutes whose starts have been listed."""
+    parts = [
+        Seen(started_from=NOON + 60 * first, started_until=NOON + 60 * last, seen_at=NOON + 60 * last)
+        for first, last in stretches
+    ]
+    return {"production": tuple(parts)}
+
+
+@pytest.mark.parametrize(
+    ("coverage", "fires"),
+    [
+        ({}, True),  # a history that was not looked at
+        (listed((-600, 600)), True),
+        (listed((-600, 0), (60, 600)), True),  # long before
+        (listed((-600, 120), (130, 600)), False),
+        (listed((130, 600)), False),
+        (listed((-600, 100)), False),  # nothing since
+    ],
+)
+def test_rooms_are_not_missed_among_starts_that_have_not_been_listed(story, watching, traffic, coverage, fires):
+    told = story(policy=watching(), rooms=traffic(-300, 120), minutes=180, sights=(ALWAYS,), coverage=coverage)
+    assert [event for _, event, name in told.events if name == "Silent"] == (["firing"] if fires else [])
+
+
+def test_they_are_once_the_rest_has_been_listed(story, watching, traffic):
+    gap = listed((-600, 120), (130, 600))
+    told = story(policy=watching(), rooms=traffic(-300, 120), minutes=300, sights=(ALWAYS,), coverage=gap)
+    assert [(at, event) for at, event, _ in told.events] == [(130 + 60 + LISTED_AFTER - 1, "firing")]

@@ -20,6 +20,7 @@ from alertd.engine.coverage import (
     covered,
     expected_rooms,
     holes,
+    listed_until,
     spanned,
 )
 
@@ -197,3 +198,20 @@ def test_the_first_look_wants_what_is_to_be_filled_and_later_ones_all_that_was_e
 def test_nothing_is_wanted_that_twilio_keeps_no_more():
     assert began((seen(-50000, 0, 0),), NOW, DAY) == NOW - HORIZON
     assert HORIZON > RETENTION
+
+
+@pytest.mark.parametrize(
+    ("parts", "until"),
+    [
+        ([], 100),
+        ([(0, 300, 1)], 300),
+        ([(0, 90, 1)], 100),
+        ([(0, 150, 1), (150, 300, 2)], 300),
+        ([(0, 150, 1), (160, 300, 2)], 150),
+        ([(0, 150, 1), (150, 160, None), (160, 300, 2)], 150),
+        ([(110, 300, 1)], 100),
+    ],
+)
+def test_starts_have_been_listed_up_to_the_first_gap(parts, until):
+    coverage = [Seen(started_from=start, started_until=end, seen_at=at) for start, end, at in parts]
+    assert listed_until(coverage, 100) == until

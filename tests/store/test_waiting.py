@@ -144,3 +144,11 @@ async def test_as_many_parts_as_a_week_leaves_are_kept(store):
     known = tuple(part(at, at + 100, at + 1000, rooms=3) for at in range(0, 30_000, 100))
     await store.cover("production", known)
     assert await store.coverage("production") == known
+
+
+async def test_a_decision_knows_what_has_been_listed_of_each_account(store):
+    part = Seen(started_from=100, started_until=400, seen_at=400, rooms=3)
+    later = Seen(started_from=400, started_until=460, seen_at=470)
+    await store.cover("b", (part, later))
+    await store.cover("a", (part,))
+    assert (await store.snapshot(500)).coverage == {"a": (part,), "b": (part, later)}

@@ -60,6 +60,11 @@ class Absent(msgspec.Struct, frozen=True, kw_only=True):
         return WEEK + LATE + max(self.windows) // MINUTE
 
     @property
+    def longest(self) -> int:
+        """The longest of its windows of today."""
+        return self.over if self.below_usual is None else max(self.windows)
+
+    @property
     def hindsight(self) -> int:
         """None: rooms that were missing and came late are no news."""
         return 0
