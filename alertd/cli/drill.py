@@ -71,7 +71,7 @@ def _stand(url: str, fingerprint: str) -> Iterator[tuple[str, tuple[str, str]]]:
         return
     if not found[0]["notifications"]:
         yield "nobody", ("failed", "its route leads to a receiver without integrations, or to one that is forwarded to")
-    entries = ask(url, "GET", "/api/alertd/notifications?limit=1000")
+    entries = ask(url, "GET", "/api/alertd/notifications?limit=200")
     for way in found[0]["notifications"]:
         yield way["integration"], _way(way, found[0], entries)
 

@@ -104,12 +104,13 @@ TRANSITIONS: Mapping[State, Mapping[Signal, State]] = {
 
 class Timing(NamedTuple):
     """How patient an alert is, in seconds: `for`, `keep_firing_for`, when silence alone may end it, and how soon after
-    its end it is the same incident if it fires again."""
+    its end it is the same incident if it fires again. One that somebody else begins and ends never `may_flap`."""
 
     hold_for: int = 0
     keep_firing_for: int = 0
     no_traffic: int = 21600
     reopen: int = 0
+    may_flap: bool = True
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,7 +199,7 @@ def _moved(alert: Alert, finding: Finding, state: State, now: int, why: str) -> 
         changes["told"] = changes["reopened"] = over_for is not None
         if over_for is not None:
             why = f"again, {format_duration(over_for)} after it was over: {why}"
-        flaps = _flaps(alert, now)
+        flaps = _flaps(alert, now) if finding.timing.may_flap else 0
         changes |= {"flaps": flaps, "reason": why + _flapping(flaps), **_fresh(finding)}
     elif state == "resolved":
         changes |= {"ends_at": now, "active_at": None, "floor": max(alert.floor, alert.elevated_at or minute)}

@@ -57,7 +57,7 @@ def _beat(now: int, alerts: Mapping[str, Alert]) -> Move:
     before = _known(f"{RULE_PREFIX}watchdog", WATCHDOG, alerts)
     if before.state == "firing":
         return before, before
-    finding = Finding(timing=Timing(), holds=True, why="alertd is at work")
+    finding = Finding(timing=Timing(may_flap=False), holds=True, why="alertd is at work")
     return before, msgspec.structs.replace(advance(before, finding, now), annotations=AT_WORK)
 
 
@@ -66,7 +66,8 @@ def _noted(note: Note, now: int, alerts: Mapping[str, Alert]) -> Move:
     before = _known(note.rule, note.labels, alerts)
     if note.holds == (before.state == "firing"):
         return before, before
-    finding = Finding(timing=Timing(), holds=True, why=note.why) if note.holds else _gone(note.why)
+    begins = Finding(timing=Timing(may_flap=False), holds=True, why=note.why)
+    finding = begins if note.holds else _gone(note.why)
     return before, msgspec.structs.replace(advance(before, finding, now), annotations=note.annotations)
 
 

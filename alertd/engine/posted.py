@@ -78,7 +78,7 @@ def _after(now: int, one: Posted, before: Alert) -> Alert:
     if before.state == "firing":
         same = before.annotations == one.annotations
         return before if same else msgspec.structs.replace(before, annotations=one.annotations)
-    finding = Finding(timing=Timing(), holds=True, why="it was posted")
+    finding = Finding(timing=Timing(may_flap=False), holds=True, why="it was posted")
     began = advance(before, finding, now)
     return msgspec.structs.replace(began, annotations=one.annotations, starts_at=one.starts_at)
 

@@ -76,3 +76,15 @@ def test_what_is_posted_again_goes_on_as_in_alertmanager(known, new, starts, end
 def test_order_of_posting_twice_in_one_request_does_not_lose_the_start():
     first, second = posted(starts_at=NOW - 900), posted()
     assert second.after(first, NOW) == msgspec.structs.replace(second, starts_at=NOW - 900)
+
+
+def test_one_that_is_posted_and_ended_again_and_again_does_not_flap():
+    """Whoever posts it says when it ends."""
+    alerts: dict[str, Alert] = {}
+    for turn in range(10):
+        now = NOW + 600 * turn
+        for at, one in ((now, posted(starts_at=now, ends_at=now + 60)), (now + 60, posted(ends_at=now + 60))):
+            alerts |= {after.fingerprint: after for _, after in moved(at, [one], alerts)}
+        (alert,) = alerts.values()
+        assert (alert.state, alert.flaps) == ("resolved", 0)
+        assert "flaps" not in alert.reason
