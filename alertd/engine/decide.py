@@ -220,7 +220,7 @@ def _scene(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> Scene:
 
 
 def _listed(tick: _Tick, account: str) -> int:
-    """The last minute whose starts have all been listed: some minutes ago, and before the account was last seen."""
+    """The last minute whose starts have all been listed: some minutes ago, before the last sight and the last list."""
     sights = [sight.seen_until for sight in tick.snapshot.sights if sight.account == account]
     lists = [part.started_until for part in tick.snapshot.coverage.get(account, ()) if part.seen_at is not None]
     ends = [max(instants) // MINUTE - 1 for instants in (sights, lists) if instants]
