@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
@@ -11,13 +11,14 @@ import msgspec
 import structlog
 
 from alertd.clock import Clock
+from alertd.engine.alerts import Alert
 from alertd.engine.counting import Counted, Windows
 from alertd.engine.explain import Explanation, explain
 from alertd.engine.fields import Show
 from alertd.engine.outcome import Outcome, Policy, Snapshot
 from alertd.engine.questions import Question
 from alertd.engine.records import SettledRoom
-from alertd.engine.ticks import Change, missing_since, next_tick, step, still_needed
+from alertd.engine.ticks import NO_ALERTS, Change, missing, next_tick, step, still_needed
 from alertd.engine.windows import MINUTE
 from alertd.errors import StoreError
 
@@ -173,7 +174,7 @@ class Evaluator:
             if until is None:
                 await self._count_all_before(windows, tick)
             else:
-                await self._count_again(windows, changes, done, tick)
+                await self._count_again(windows, changes, done, tick, snapshot.alerts)
             outcome, snapshot = await self._decided(windows, snapshot, changes, tick)
             self._counted_until = tick
             if until is None or not outcome.is_empty or tick - until > MOST_UNWRITTEN:
@@ -300,14 +301,22 @@ class Evaluator:
             for settled in batch:
                 windows.fold(settled)
 
-    async def _count_again(self, windows: Windows, changes: Iterable[Change], after: int, tick: int) -> None:
+    async def _count_again(
+        self,
+        windows: Windows,
+        changes: Iterable[Change],
+        after: int,
+        tick: int,
+        alerts: Mapping[str, Alert] = NO_ALERTS,
+    ) -> None:
         """For rooms that come very late, count what was forgotten of their time, as known after the last tick."""
-        down_to = missing_since(windows, changes, tick)
-        if down_to is not None:
-            forgotten = (windows.kept_since + 1) * MINUTE
-            async for batch in self._store.visible(after, down_to * MINUTE, forgotten):
-                windows.recount(batch, down_to)
-            windows.reach(down_to)
+        revisit = missing(windows, changes, tick, alerts)
+        if revisit is None:
+            return
+        for behind, upto in revisit.stretches:
+            async for batch in self._store.visible(after, (behind + 1) * MINUTE - 1, (upto + 1) * MINUTE - 1):
+                windows.recount(batch, revisit)
+        windows.revisited(revisit, tick // MINUTE)
 
     async def _answers(self, questions: Iterable[Question], tick: int) -> dict[str, Explanation | None]:
         """Where the matches of alerts come from, as known at the tick; alerts of one window share its rooms."""

@@ -24,6 +24,7 @@ from alertd.engine.routes import Tree
 from alertd.engine.rules import Rule
 from alertd.engine.samples import Peer, Scene
 from alertd.engine.shortfall import shortfall
+from alertd.engine.windows import MINUTE
 from alertd.replay import FOREVER, Replay, play
 
 UNTIL = 86400
@@ -193,8 +194,9 @@ def _looks(
     for room in played.rooms:
         if room.known_at <= moment:
             windows.fold(room)
-    groups = [windows.starts(rule, one) for one in windows.accounts()] if isinstance(rule.kind, Absent) else []
-    groups = groups or list(windows.groups(rule))
+    groups = list(windows.groups(rule))
+    if isinstance(rule.kind, Absent):
+        groups = [windows.starts(rule, account) for account in windows.accounts(moment // MINUTE)]
     peers = [Peer(group.series) for group in groups]
     told: dict[str, str] = {}
     for labels in wanted:

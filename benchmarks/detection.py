@@ -24,7 +24,7 @@ from typing import NamedTuple
 from alertd.engine.books import Entry
 from alertd.engine.kinds.anomaly import Anomaly
 from alertd.engine.samples import Peer, Scene, View
-from alertd.engine.windows import Match, Series
+from alertd.engine.windows import EVER, Match, Series
 from alertd.simulator.population import FAILURES
 from alertd.simulator.scenario import Scenario, Where, load_scenario
 from alertd.simulator.traffic import Traffic
@@ -84,8 +84,8 @@ class Group:
 
     def forget(self, minute: int, kind: Anomaly) -> None:
         """Drop what is looked at no more."""
-        self.series.totals.forget(minute - kind.minutes - 90)
-        self.series.forget(minute - kind.minutes - 90)
+        self.series.totals.forget(EVER, minute - kind.minutes - 90)
+        self.series.forget(EVER, minute - kind.minutes - 90)
         self.recent = [entry for entry in self.recent if entry.ended > minute - kind.minutes - 90]
         self.series.book.forget(minute)
 

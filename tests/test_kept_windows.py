@@ -277,7 +277,10 @@ def test_books_forget_the_same_whenever_rooms_came_late_and_alertd_was_started(l
         for windows in (long_lived, started):
             windows.fold(room(number, 5 * number))
         long_lived.forget(BEGIN // MINUTE + 5 * number, {})
-    long_lived.reach(BEGIN // MINUTE + 1000)
+    late = room(1000, 1000, failed=3)
+    for windows in (long_lived, started):
+        windows.revisited(windows.missing([(late, 1)], {}), BEGIN // MINUTE + 2495)
+        windows.fold(late)
     for minute in range(2500, 2500 + minutes + 1):
         long_lived.forget(BEGIN // MINUTE + minute, {})
     started.forget(BEGIN // MINUTE + 2500 + minutes, {})

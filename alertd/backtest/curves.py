@@ -189,7 +189,7 @@ def _scenes(
     windows: Windows, policy: Policy, rule: Rule, at: int, floors: Floors, snapshot: Snapshot
 ) -> Iterator[tuple[GroupWindow, Scene]]:
     """Each group of the rule as its alert was judged at an instant, but for what alerts leave out of baselines."""
-    groups = list(_groups(windows, policy, rule))
+    groups = list(_groups(windows, policy, rule, at // MINUTE))
     peers = [Peer(group.series) for group in groups]
     for group in groups:
         if isinstance(rule.kind, Absent) and at > (snapshot.starts_until or at):
@@ -220,9 +220,9 @@ def _look(rule: Rule, group: GroupWindow, scene: Scene, found: dict[str, Curve],
     curve.see(scene.minute * MINUTE, sample, holds=holds)
 
 
-def _groups(windows: Windows, policy: Policy, rule: Rule) -> Iterable[GroupWindow]:
+def _groups(windows: Windows, policy: Policy, rule: Rule, minute: int) -> Iterable[GroupWindow]:
     if isinstance(rule.kind, Absent):
-        return [windows.starts(rule, account) for account in policy.accounts or windows.accounts()]
+        return [windows.starts(rule, account) for account in policy.accounts or windows.accounts(minute)]
     return windows.groups(rule)
 
 

@@ -15,7 +15,7 @@ from operator import add, mul
 from typing import NamedTuple
 
 from alertd.engine.books import HOUR, Entry
-from alertd.engine.windows import Rows
+from alertd.engine.windows import EVER, Rows
 
 Slot = tuple[int, int]
 """A window as it is looked at: its length, and how long before the tick it ends; both in minutes."""
@@ -163,7 +163,7 @@ class Hours:
         first = (minute - self._reach) // HOUR
         self._rooms.forget(first)
         self._affected.forget(first)
-        self.failing.forget(minute - self._reach)
+        self.failing.forget(EVER, minute - self._reach)
         if self.pool is not None and self.pool.hours.start < first:
             self.pool.stale = True  # it may be of hours that a restarted alertd would not have
 

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from math import frexp, ldexp
 from typing import NamedTuple, Protocol
 
-from alertd.engine.windows import Rows
+from alertd.engine.windows import EVER, Rows
 
 HOUR = 60
 """Minutes in an hour."""
@@ -225,7 +225,7 @@ class Quantities:
     def forget(self, minute: int) -> None:
         """Drop what is out of every window."""
         self.kept_since = max(self.kept_since, minute - self._keep)
-        self._rows.forget(self.kept_since)
+        self._rows.forget(EVER, self.kept_since)
         self._bags.forget(self.kept_since)
 
     def __len__(self) -> int:
@@ -309,6 +309,11 @@ class Sightings:
             if rooms >= min_rooms:
                 yield reached, value, rooms
 
+    def may_be_new(self, values: Iterable[str], hour: int, until: int) -> bool:
+        """Whether one of the values is new, or was, at some hour from `hour` to `until`, if a room had it in `hour`."""
+        seen = [{*self._seen.get(value, ()), hour} for value in values]
+        return any(self._is_new(hours, now) for hours in seen for now in range(hour, until + 1))
+
     def _is_new(self, hours: Iterable[int], now: int) -> bool:
         before = any(now - self._keep < hour <= now - self._young for hour in hours)
         return not before and any(now - self._young < hour <= now for hour in hours)
@@ -332,10 +337,6 @@ def _tally(book: dict[int, int], key: int, sign: int) -> None:
         del book[key]
 
 
-EVER = -(2**62)
-"""A minute before all others."""
-
-
 class Starts:
     """How many rooms started by each minute, so that windows and means of many windows cost a few look-ups."""
 
@@ -355,7 +356,7 @@ class Starts:
 
     def forget(self, minute: int) -> None:
         """Drop what is too long ago to be compared with."""
-        self._rows.forget(minute - self._keep)
+        self._rows.forget(EVER, minute - self._keep)
 
     def _risen(self, first: int, last: int) -> int:
         """The numbers of rooms that had started by each minute from the first to the last, added up."""

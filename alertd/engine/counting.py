@@ -12,13 +12,16 @@ from alertd.engine.conditions import EVERYTHING, Condition, compile_condition
 from alertd.engine.errortable import error_url
 from alertd.engine.fields import LABEL_LIMIT, Extractor, Field, Show, find_field, label_value, labels, shown
 from alertd.engine.kinds import Absent, Anomaly, AnyKind, Distinct, Metric, NewValue
-from alertd.engine.populations import SLACK, Asked, Count, Group, GroupWindow, Key, Past, Population, to_keep
+from alertd.engine.populations import SLACK, Asked, Count, Group, GroupWindow, Key, Late, Past, Population, to_keep
 from alertd.engine.readings import Reading
 from alertd.engine.records import Participant, SettledRoom
+from alertd.engine.revisits import Revisit, Revisits
 from alertd.engine.rules import Rule
 from alertd.engine.tidying import Tidying
-from alertd.engine.windows import MINUTE, Evidence, Series, Totals
+from alertd.engine.windows import EVER, MINUTE, Evidence, Series, Totals
 
+ACCOUNTS = "(accounts)"
+"""Stands for a population's name where the rooms of accounts are counted."""
 EVERY_RULE = "(every rule)"
 """Stands for a rule's key where a room could be judged by none."""
 _SDK, _IDENTITY, _ROOM_NAME = find_field("sdk"), find_field("participant_identity"), find_field("room_name")
@@ -51,6 +54,7 @@ class Counted(NamedTuple):
     longest: int
     shown: list[str]
     tidying: Tidying
+    revisits: Revisits
 
 
 class Windows:
@@ -58,8 +62,7 @@ class Windows:
 
     A rule about absence has no groups: it looks at the rooms of each account, which are counted anyway. `longest` are
     the minutes of the longest window, with what is kept beyond it, `horizon` those of the oldest room that anything
-    looks at, with an hour more for books by the hour, `hindsight` those of the longest window judged again for late
-    rooms. `faults` says, by rule key, what went wrong since `begin`.
+    looks at, with an hour more for books by the hour. `faults` says, by rule key, what went wrong since `begin`.
     """
 
     def __init__(self, rules: Sequence[Rule], show: Show) -> None:
@@ -75,11 +78,11 @@ class Windows:
             if not isinstance(rule.kind, Absent):
                 self._take(rule)
         self.longest = max(map(to_keep, rules), default=SLACK)
-        self.hindsight = max([to_keep(rule) for rule in rules if rule.kind.hindsight], default=0)
         self.horizon = max([self.longest, *(rule.kind.reach // MINUTE + SLACK + HOUR for rule in rules)])
         self._accounts: dict[str, _Account] = {}
         self._settled_since = 0
         self._tidying = Tidying()
+        self._revisits = Revisits()
         self._fresh: list[Group] = []
         self.faults: dict[str, str] = {}
 
@@ -115,8 +118,8 @@ class Windows:
     def counted(self) -> Counted:
         """What has been counted so far, to be kept, or to go on from under other rules; shared, not copied."""
         pasts = {one.name: one.past() for one in self._populations.values()}
-        tidying = replace(self._tidying)
-        return Counted(pasts, self._accounts, self._settled_since, self.longest, self._mark(), tidying)
+        tidying, revisits = replace(self._tidying), Revisits(dict(self._revisits.needed))
+        return Counted(pasts, self._accounts, self._settled_since, self.longest, self._mark(), tidying, revisits)
 
     def lacking(self, counted: Counted) -> list[Rule]:
         """The rules for which not all that they need is in what was counted; those of a population go together."""
@@ -132,7 +135,7 @@ class Windows:
             population.take_over(next(past for past in pasts if population.fits(past)))
         books = next(one for one in sources if self._fits(one))
         self._accounts, self._settled_since = dict(books.accounts), books.settled_since
-        self._tidying = replace(books.tidying)
+        self._tidying, self._revisits = replace(books.tidying), Revisits(dict(books.revisits.needed))
 
     def _fits(self, counted: Counted) -> bool:
         """Whether the rooms of accounts were counted as these rules need them, and all is shown as it may be."""
@@ -176,9 +179,10 @@ class Windows:
                 found.setdefault(key, []).append(window)
         return found
 
-    def accounts(self) -> list[str]:
-        """The accounts of which rooms are counted, in order."""
-        return sorted(self._accounts)
+    def accounts(self, minute: int) -> list[str]:
+        """The accounts of which rooms ended lately, as far back as anything looks at `minute`, in order."""
+        after = minute - self.longest  # a little more may be counted, depending on when windows last forgot
+        return sorted(name for name, account in self._accounts.items() if account.ended.between(after, minute)[0])
 
     def starts(self, rule: Rule, account: str) -> GroupWindow:
         """The rooms of an account by the minute in which they started, as the group of a rule about absence."""
@@ -193,44 +197,64 @@ class Windows:
         return population is not None and population.refused is not None
 
     def fold(self, settled: SettledRoom, sign: int = 1) -> None:
-        """Count a room that has settled; with `sign` -1 take out one that was replaced."""
+        """Count a room that has settled; with `sign` -1 take out one that was replaced.
+
+        What came too late to be judged, since what it would be judged among is forgotten, is not fresh (see `missing`).
+        """
         minute = settled.ended // MINUTE
-        if sign > 0 and self._is_very_late(minute):
-            self._tidying.need(minute - self.hindsight)
-        self._count_settled(settled, self._settled_since, sign)
-        for population, key, count in self._counts(settled):
+        self._count_settled(settled, sign)
+        for population, key, count in self._counts(settled, self._populations.values()):
             group = population.group(key, minute) if sign > 0 else population.groups.get(key)
             if group is None:
                 continue
-            group.note(count, sign)
-            if minute <= group.kept_since:
+            group.note(minute, count, sign)
+            if not population.counts(group, minute):
                 continue
             group.fold(minute, count, sign)
-            if sign > 0:
+            if sign > 0 and population.can_judge(group, minute):
                 if not group.fresh:
                     self._fresh.append(group)
-                group.fresh.add(minute)
+                group.fresh.setdefault(minute, set()).update(asked.name for asked, _ in count.matches)
 
-    def _is_very_late(self, minute: int) -> bool:
-        """Whether windows had no slack for a room that ended in `minute` when they last forgot."""
-        return self._tidying.windows is not None and minute <= self._tidying.windows - SLACK
+    def missing(self, late: Iterable[tuple[SettledRoom, int]], floors: Mapping[str, int]) -> Revisit:
+        """What must be counted again before these rooms, which came very late, are folded, so that they can be judged.
 
-    def recount(self, rooms: Iterable[SettledRoom], down_to: int) -> None:
-        """Count again what was forgotten of rooms that ended after minute `down_to`; `reach` ends it."""
+        Each is given with the sign it is to be folded with; `floors` as in `Population.worth_judging`.
+        """
+        by_group: dict[tuple[str, Key], list[Late]] = {}
+        for settled, sign in late:
+            for population, key, count in self._counts(settled, self._populations.values()):
+                by_group.setdefault((population.name, key), []).append(Late(settled.ended // MINUTE, count, sign))
+        needed: dict[str, set[int]] = {}
+        lacking: dict[str, set[int]] = {}
+        for population in self._populations.values():
+            for (name, key), rooms in by_group.items():
+                for minute in population.worth_judging(key, rooms, floors) if name == population.name else ():
+                    needed.setdefault(name, set()).update(population.among_which(minute))
+            if population.name in needed:
+                wanted = needed[population.name]
+                lacking[population.name] = population.revisits.lacking(wanted, population.kept_since)
+        needed[ACCOUNTS] = set().union(*needed.values())
+        lacking[ACCOUNTS] = self._revisits.lacking(needed[ACCOUNTS], self._settled_since)
+        return Revisit(needed, lacking)
+
+    def recount(self, rooms: Iterable[SettledRoom], revisit: Revisit) -> None:
+        """Count again those of the rooms that were forgotten and are to be revisited; `revisited` ends it."""
         for settled in rooms:
             minute = settled.ended // MINUTE
-            self._count_settled(settled, down_to, upto=self._settled_since)
-            for population, key, count in self._counts(settled):
+            if revisit.lacks(ACCOUNTS, minute) and minute <= self._settled_since:
+                self._account(settled.account).ended.fold(minute, len(settled.participants))
+            wanting = [one for one in self._populations.values() if revisit.lacks(one.name, minute)]
+            for population, key, count in self._counts(settled, wanting):
                 group = population.group(key, minute)
-                if group is not None and down_to < minute <= group.kept_since:
+                if group is not None and minute <= group.kept_since:
                     group.fold(minute, count, 1)
 
-    def reach(self, down_to: int) -> None:
-        """All rooms that ended after minute `down_to` have been counted (again): late ones can be judged among them."""
-        self._settled_since = min(self._settled_since, down_to)
-        self._tidying.need(down_to)
+    def revisited(self, revisit: Revisit, minute: int) -> None:
+        """All rooms that were lacking have been counted again, and are needed at `minute`."""
         for population in self._populations.values():
-            population.reach(down_to)
+            population.revisits.note(revisit.needed.get(population.name, ()), minute)
+        self._revisits.note(revisit.needed.get(ACCOUNTS, ()), minute)
 
     def forget(self, minute: int, firing: Mapping[str, int]) -> None:
         """Drop, from time to time, what no rule looks back to at `minute`; groups that fire keep all since theirs.
@@ -243,44 +267,51 @@ class Windows:
                 population.forget_books(due)
         if not self._tidying.are_windows_due(minute):
             return
-        self._settled_since = max(self._settled_since, minute - max(self.longest, self._tidying.back))
+        self._settled_since = max(self._settled_since, minute - self.longest)
+        self._revisits.forget(minute)
         for name, account in list(self._accounts.items()):
-            account.ended.forget(self._settled_since)
-            account.started.forget(self._settled_since)
+            for gap in self._revisits.gaps(self._settled_since):
+                account.ended.forget(*gap)
+            account.started.forget(EVER, self._settled_since)
             account.starts.forget(minute)
             if not account.ended:
                 del self._accounts[name]
         for population in self._populations.values():
-            population.forget(minute, firing, self._tidying.back)
+            population.forget(minute, firing)
 
     def settled_rooms(self, account: str | None, after: int, upto: int) -> int:
         """Rooms of an account (None: of all) that settled, in the minutes with `after` < minute ≤ `upto`."""
         books = [book.ended for name, book in self._accounts.items() if account in (None, name)]
         return sum(book.between(after, upto)[0] for book in books)
 
-    def _count_settled(self, settled: SettledRoom, after: int, sign: int = 1, upto: int | None = None) -> None:
-        """Count the room in the minutes of its end and of its start, each if `after` < minute ≤ `upto` (None: ever)."""
+    def _count_settled(self, settled: SettledRoom, sign: int) -> None:
+        """Count the room in the minutes of its end and of its start, each if that is kept."""
         ended, started = settled.ended // MINUTE, settled.started // MINUTE
-        if ended <= after:
+        if ended <= self._settled_since and ended not in self._revisits:
             return
-        account = self._accounts.get(settled.account)
-        if account is None:
-            account = self._accounts[settled.account] = _Account(Starts(self.longest))
-        if upto is None:
+        account = self._account(settled.account)
+        account.ended.fold(ended, len(settled.participants), sign=sign)
+        if ended > self._settled_since:
             account.starts.fold(started, sign)
-        for totals, minute in ((account.ended, ended), (account.started, started)):
-            if after < minute and (upto is None or minute <= upto):
-                totals.fold(minute, len(settled.participants), sign=sign)
+        if started > self._settled_since:
+            account.started.fold(started, len(settled.participants), sign=sign)
 
-    def _counts(self, settled: SettledRoom) -> Iterator[tuple[Population, Key, Count]]:
-        """What the room adds to each group of each population; what cannot be counted is a fault, and passed by."""
+    def _account(self, name: str) -> _Account:
+        if name not in self._accounts:
+            self._accounts[name] = _Account(Starts(self.longest))
+        return self._accounts[name]
+
+    def _counts(
+        self, settled: SettledRoom, populations: Iterable[Population]
+    ) -> Iterator[tuple[Population, Key, Count]]:
+        """What the room adds to each group of the populations; what cannot be counted is a fault, and passed by."""
         try:
             texts = [shown(self._named, row, self._show) for row in labels(self._named, settled)]
             reading = Reading(settled, self._extractor.facts(settled), texts)
         except Exception as error:  # noqa: BLE001 - one poisoned room must not stop the others
             self._failed([EVERY_RULE], settled, error)
             return
-        for population in self._populations.values():
+        for population in populations:
             try:
                 parts = reading.split(population)
             except Exception as error:  # noqa: BLE001 - nor must one poisoned rule

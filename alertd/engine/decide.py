@@ -20,7 +20,7 @@ from alertd.engine.outcome import PASSED, Event, Outcome, Policy, Snapshot
 from alertd.engine.populations import GroupWindow
 from alertd.engine.questions import Question, question
 from alertd.engine.rules import Rule
-from alertd.engine.samples import LATE, Peer, Scene, View, decisive, judge_past, sample_of
+from alertd.engine.samples import LATE, Peer, Scene, View, judge_past, sample_of
 from alertd.engine.settle import OpenRoom
 from alertd.engine.telling import tell
 from alertd.engine.windows import MINUTE
@@ -156,7 +156,7 @@ def _groups(tick: _Tick, rule: Rule) -> Iterable[GroupWindow]:
     """The groups that a rule has seen; for absence all accounts, since one without rooms is just what it looks for."""
     if not isinstance(rule.kind, Absent):
         return tick.windows.groups(rule) if tick.lively is None else tick.lively.get(rule.key, ())
-    accounts = tick.policy.accounts or tick.windows.accounts()
+    accounts = tick.policy.accounts or tick.windows.accounts(tick.minute)
     return [tick.windows.starts(rule, account) for account in accounts]
 
 
@@ -241,7 +241,7 @@ def _has_gap(tick: _Tick, kind: Absent, account: str) -> bool:
 
 def _judge_past(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> bool:
     """Tell what held unseen, if anything did: late rooms are judged as they would have been then."""
-    fresh = decisive(rule.kind, group.series, group.fresh)
+    fresh = group.decisive(rule.kind)
     if not fresh:
         return False
     past = judge_past(rule.kind, _scene(tick, rule, group, before), fresh, rule.hold_for)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
 from alertd.engine.alerts import fingerprint
-from alertd.engine.books import Book, Entry
+from alertd.engine.books import HOUR, Book, Entry
 from alertd.engine.conditions import Predicate
 from alertd.engine.fields import Field, label_name
+from alertd.engine.revisits import Revisits, Span, slots
+from alertd.engine.rough import KEPT, NOTHING, SHORTEST, Bounds, Hourly, Rough
 from alertd.engine.rules import Rule
+from alertd.engine.samples import Kind, can_matter
 from alertd.engine.values import Fact
-from alertd.engine.windows import Match, Series, Totals
+from alertd.engine.windows import EVER, Match, Series, Totals
 
 SLACK = 90
 """Minutes kept beyond a rule's window: half an hour of positions and an hour for rooms later than that."""
@@ -31,21 +34,27 @@ def to_keep(rule: Rule) -> int:
 class GroupWindow:
     """One group as one rule has it: its labels, its alert's fingerprint, its minutes.
 
-    `fresh` are the minutes in which rooms were counted since `Windows.begin`: what a tick learned anew. `hopeless_at`
-    remembers how many matches had been counted when they were too few for the rule to hold anywhere: as long as none
-    are added they stay too few.
+    `fresh` are the minutes in which rooms were counted since `Windows.begin`, what a tick learned anew, each with the
+    names of the conditions that matched in these rooms; `asked` is the name of the rule's own. `hopeless_at` remembers
+    how many matches had been counted when they were too few for the rule to hold anywhere: as long as none are added
+    they stay too few.
     """
 
     labels: dict[str, str]
     fingerprint: str
     series: Series = field(default_factory=Series)
-    fresh: set[int] = field(default_factory=set)
+    fresh: dict[int, set[str]] = field(default_factory=dict)
+    asked: str = ""
     hopeless_at: int | None = None
 
     @property
     def is_hopeless(self) -> bool:
         """Whether it is known that too little matches for the rule to hold."""
         return self.hopeless_at == self.series.matches_counted
+
+    def decisive(self, kind: Kind) -> list[int]:
+        """The fresh minutes whose rooms can have made the rule hold, those that are fresh themselves."""
+        return [minute for minute, matched in self.fresh.items() if can_matter(kind, self.asked in matched)]
 
 
 @dataclass(slots=True, eq=False)
@@ -70,6 +79,7 @@ class Kept(NamedTuple):
     kept_since: int
     totals: Totals
     series: dict[str, Series]
+    hourly: Hourly | None
 
 
 class Past(NamedTuple):
@@ -82,6 +92,7 @@ class Past(NamedTuple):
     people: bool
     kept_since: int
     refused: int | None
+    revisits: Revisits
     groups: dict[Key, Kept]
 
 
@@ -95,19 +106,41 @@ class Count(NamedTuple):
     entries: list[tuple[Asked, Entry]]
 
 
+class Late(NamedTuple):
+    """A room that came very late, as one group has it: the minute of its end, what it adds, and whether (1, -1)."""
+
+    minute: int
+    adds: Count
+    sign: int
+
+
+def _more(asked: Asked, late: Iterable[Late]) -> Bounds:
+    """By how much rooms that came late move what windows of a condition held, at the most."""
+    more = NOTHING
+    for one in late:
+        matches = dict(one.adds.matches).get(asked)
+        if one.sign < 0:
+            more = more.plus(Bounds(-1, -one.adds.total, 0, 0))
+        elif matches is not None:
+            more = more.plus(Bounds(0, 0, 1, matches.matched))
+    return more
+
+
 @dataclass(slots=True)
 class Group:
     """One group of a population: its rules, whose windows are found by their keys, share the rooms and the minutes.
 
-    Rules with the same condition share what matches, too. Minutes up to `kept_since` are forgotten.
+    Rules with the same condition share what matches, too. Minutes up to `kept_since` are forgotten; of those `hourly`
+    tells roughly, if windows are long enough for that to tell anything.
     """
 
     kept_since: int
     totals: Totals
     series: dict[Asked, Series]
     books: dict[Asked, Book] = field(default_factory=dict)
+    hourly: Hourly | None = None
     windows: dict[str, GroupWindow] = field(default_factory=dict)
-    fresh: set[int] = field(default_factory=set)
+    fresh: dict[int, set[str]] = field(default_factory=dict)
 
     def fold(self, minute: int, count: Count, sign: int) -> None:
         """Count a room; with `sign` -1 take it out again."""
@@ -115,19 +148,23 @@ class Group:
         for asked, match in count.matches:
             self.series[asked].match(minute, match, sign)
 
-    def note(self, count: Count, sign: int) -> None:
+    def note(self, minute: int, count: Count, sign: int) -> None:
         """Take a room into the books, however long ago it ended; with `sign` -1 take it out again."""
+        if self.hourly is not None:
+            matched = [(asked.name, match.matched) for asked, match in count.matches]
+            self.hourly.note(minute, count.total, matched, sign)
         for asked, entry in count.entries:
             book = self.books.get(asked)
             if book is not None:
                 book.fold(entry, sign)
 
-    def forget(self, upto: int) -> None:
-        """Drop all minutes ≤ `upto`."""
+    def forget(self, upto: int, gaps: Iterable[Span]) -> None:
+        """Drop the minutes in the gaps: all ≤ `upto` but those that were counted again."""
         self.kept_since = max(self.kept_since, upto)
-        self.totals.forget(self.kept_since)
-        for series in self.series.values():
-            series.forget(self.kept_since)
+        for gap in gaps:
+            self.totals.forget(*gap)
+            for series in self.series.values():
+                series.forget(*gap)
 
 
 @dataclass(slots=True)
@@ -136,7 +173,8 @@ class Population:
 
     `among` tells whom they look at (None: everybody), `columns` which of a participant's label texts make the group's
     key, `name` is all that in writing, `keep` how many minutes are kept at least; `people` says whether any rule counts
-    identities; `refused` is the latest minute of a room that found no place among the groups.
+    identities; `refused` is the latest minute of a room that found no place among the groups. Minutes up to
+    `kept_since` are forgotten but those that were counted again (`revisits`).
     """
 
     name: str
@@ -151,6 +189,12 @@ class Population:
     groups: dict[Key, Group] = field(default_factory=dict)
     kept_since: int = 0
     refused: int | None = None
+    revisits: Revisits = field(default_factory=Revisits)
+
+    @property
+    def minutes(self) -> int:
+        """How many minutes back the rules look."""
+        return self.keep - SLACK
 
     def take(self, rule: Rule, asked: Asked) -> None:
         """Take in one more rule, before anything is counted."""
@@ -162,7 +206,7 @@ class Population:
         """What has been counted so far; shared, not copied."""
         asked = frozenset(one.name for one in self.asked)
         groups = {key: _kept(group) for key, group in self.groups.items()}
-        return Past(asked, self.people, self.kept_since, self.refused, groups)
+        return Past(asked, self.people, self.kept_since, self.refused, Revisits(dict(self.revisits.needed)), groups)
 
     def fits(self, past: Past | None) -> bool:
         """Whether what a population of this name had counted holds all that this one needs; it may hold more."""
@@ -171,9 +215,10 @@ class Population:
     def take_over(self, past: Past) -> None:
         """Go on from what a population of this name had counted, if it fits."""
         self.kept_since, self.refused = past.kept_since, past.refused
+        self.revisits = Revisits(dict(past.revisits.needed))
         for key, kept in past.groups.items():
             series = {asked: kept.series[asked.name] for asked in self.asked}
-            self.groups[key] = self._made(key, kept.kept_since, kept.totals, series)
+            self.groups[key] = self._made(key, kept.kept_since, kept.totals, series, kept.hourly)
 
     def split(self, facts: Iterable[Facts], texts: Iterable[Key]) -> dict[Key, list[int]]:
         """The participants of a room, as places in it, by group key."""
@@ -198,27 +243,91 @@ class Population:
         kept_since = self.kept_since if self.refused is None else max(self.kept_since, self.refused)
         totals = Totals()
         series = {asked: Series(totals, asked.book() if asked.book else None) for asked in self.asked}
-        return self._made(key, kept_since, totals, series)
+        hourly = Hourly(self.kept_since) if self.minutes >= SHORTEST else None
+        return self._made(key, kept_since, totals, series, hourly)
 
-    def _made(self, key: Key, kept_since: int, totals: Totals, series: dict[Asked, Series]) -> Group:
+    def _made(
+        self, key: Key, kept_since: int, totals: Totals, series: dict[Asked, Series], hourly: Hourly | None
+    ) -> Group:
         books = {asked: cast("Book", one.book) for asked, one in series.items() if one.book is not None}
-        made = Group(kept_since, totals, series, books)
+        made = Group(kept_since, totals, series, books, hourly)
         named = {label_name(f): value for f, value in zip(self.by, key, strict=True) if value}
         for rule, asked in self.rules:
             own = {"alertname": rule.alert, **rule.labels, **named}
-            made.windows[rule.key] = GroupWindow(own, fingerprint(own), made.series[asked], made.fresh)
+            made.windows[rule.key] = GroupWindow(own, fingerprint(own), made.series[asked], made.fresh, asked.name)
         return made
 
-    def forget(self, minute: int, firing: Mapping[str, int], back: int = 0) -> None:
-        """Drop what no rule looks back to at `minute`, but keep `back` minutes at least; a group keeps all since the
-        minute that a firing alert needs."""
-        self.kept_since = max(self.kept_since, minute - max(self.keep, back))
+    def among_which(self, minute: int) -> range:
+        """The slots whose rooms are looked at to judge a room that ended in `minute` after the late half hour."""
+        ahead = max((rule.kind.hindsight for rule, _ in self.rules), default=0)
+        return slots(minute - self.minutes, minute + ahead - 1) if ahead else range(0)
+
+    def worth_judging(self, key: Key, late: Sequence[Late], floors: Mapping[str, int]) -> Iterable[int]:
+        """The minutes of those rooms of a group, which came very late, that can have made any rule hold.
+
+        `floors` are the minutes before which no window of a group reaches, by fingerprint, as in Scene.
+        """
+        group = self.groups.get(key)
+        for one in late:
+            if one.sign > 0 and any(
+                self._may_matter(group, rule, asked, one, late, floors) for rule, asked in self.rules
+            ):
+                yield one.minute
+
+    def _may_matter(
+        self,
+        group: Group | None,
+        rule: Rule,
+        asked: Asked,
+        one: Late,
+        late: Sequence[Late],
+        floors: Mapping[str, int],
+    ) -> bool:
+        """Whether a room can have made a rule hold in its group, together with all others that came late."""
+        if not rule.kind.hindsight or not can_matter(rule.kind, asked in dict(one.adds.matches)):
+            return False
+        known = group
+        if group is not None and floors.get(group.windows[rule.key].fingerprint, EVER) > one.minute - self.minutes:
+            known = None  # windows that end early hold less than whole ones do at least
+        rough = Rough(
+            None if known is None else known.hourly,
+            asked.name,
+            hour=0,
+            ended=one.minute // HOUR,
+            more=_more(asked, late),
+            book=None if group is None else group.books.get(asked),
+            values=dict(one.adds.entries)[asked].values if asked.book else (),
+        )
+        endings = range(one.minute // HOUR, (one.minute + rule.kind.hindsight - 1) // HOUR + 1)
+        return any(rule.kind.may_have_held(rough._replace(hour=hour)) for hour in endings)
+
+    def counts(self, group: Group, minute: int) -> bool:
+        """Whether all rooms of a group that ended in `minute` are counted."""
+        return minute > group.kept_since or minute in self.revisits
+
+    def can_judge(self, group: Group, minute: int) -> bool:
+        """Whether all is counted among which a room is judged that ended in `minute`."""
+        if minute - self.minutes > self.kept_since:
+            return True
+        return group.kept_since <= self.kept_since and not self.revisits.lacking(
+            self.among_which(minute), self.kept_since
+        )
+
+    def forget(self, minute: int, firing: Mapping[str, int]) -> None:
+        """Drop what no rule looks back to at `minute` but what was counted again and may be needed soon; a group keeps
+        all since the minute that a firing alert needs."""
+        self.kept_since = max(self.kept_since, minute - self.keep)
+        if self.refused is not None:
+            self.revisits.needed.clear()  # a group to come would lack in them what found no place
+        self.revisits.forget(minute)
         if self.refused is not None and self.refused <= self.kept_since:
             self.refused = None
+        gaps = self.revisits.gaps(self.kept_since)
         for key, group in list(self.groups.items()):
             marks = [window.fingerprint for window in group.windows.values()]
             needed = [firing[mark] for mark in marks if mark in firing]
-            group.forget(min([self.kept_since, *needed]))
+            upto = min([self.kept_since, *needed])
+            group.forget(upto, self.revisits.gaps(upto) if needed else gaps)
             if not group.totals and not needed and not any(group.books.values()):
                 del self.groups[key]
 
@@ -227,13 +336,10 @@ class Population:
         for group in self.groups.values():
             for book in group.books.values():
                 book.forget(minute)
-
-    def reach(self, down_to: int) -> None:
-        """All rooms that ended after minute `down_to` have been counted (again)."""
-        self.kept_since = min(self.kept_since, down_to)
-        for group in self.groups.values():
-            group.kept_since = min(group.kept_since, down_to)
+            if group.hourly is not None:
+                group.hourly.forget(minute - self.minutes - KEPT)
 
 
 def _kept(group: Group) -> Kept:
-    return Kept(group.kept_since, group.totals, {asked.name: series for asked, series in group.series.items()})
+    series = {asked.name: series for asked, series in group.series.items()}
+    return Kept(group.kept_since, group.totals, series, group.hourly)

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
+from alertd.engine.rough import Rough
 from alertd.engine.windows import MINUTE, Series, Sums
 
 Of = Literal["participants", "rooms", "identities"]
@@ -158,6 +159,9 @@ class Kind(Protocol):
     def conceivable(self, scene: Scene, after: int, upto: int) -> bool:
         """Whether any window inside these minutes can hold at all: most are quiet, and this is cheap."""
 
+    def may_have_held(self, rough: Rough) -> bool:
+        """Whether a window can have held of which this is known: if not, it need not be counted again."""
+
     def in_words(self) -> str:
         """When it holds, in words."""
 
@@ -212,11 +216,9 @@ def worst(views: Iterable[View]) -> View:
     return max(views, key=lambda view: (view.holds, view.excess, -view.offset))
 
 
-def decisive(kind: Kind, series: Series, fresh: Iterable[int]) -> list[int]:
-    """Those of the minutes `fresh` whose rooms can have made the rule hold: for most kinds not if nothing matches."""
-    if kind.needs_many or not kind.needs_match:
-        return list(fresh)
-    return [minute for minute in fresh if series.matches_between(minute - 1, minute)]
+def can_matter(kind: Kind, matches: bool) -> bool:
+    """Whether rooms can have made a rule hold, of which it is known whether anything matches in them."""
+    return matches or kind.needs_many or not kind.needs_match
 
 
 def judge_past(kind: Kind, scene: Scene, fresh: Iterable[int], hold_for: int) -> Past | None:
@@ -227,7 +229,7 @@ def judge_past(kind: Kind, scene: Scene, fresh: Iterable[int], hold_for: int) ->
     """
     latest = scene.minute - LATE - 1
     seen = {ending for first in fresh for ending in range(first, min(first + kind.hindsight - 1, latest) + 1)}
-    if not seen or not kind.conceivable(scene, max(min(seen) - kind.minutes, scene.floor), latest):
+    if not seen or not kind.conceivable(scene, max(min(seen) - kind.minutes, scene.floor), max(seen)):
         return None
     views = [kind.judge_then(scene.at(ending)) for ending in sorted(seen)]
     held = [view for view in views if view is not None and view.holds]

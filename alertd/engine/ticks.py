@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
 
+from alertd.engine.alerts import Alert
 from alertd.engine.counting import Windows
 from alertd.engine.decide import decide
 from alertd.engine.outcome import Outcome, Policy, Snapshot
 from alertd.engine.populations import SLACK
 from alertd.engine.records import SettledRoom
+from alertd.engine.revisits import Revisit
 from alertd.engine.windows import MINUTE
+
+NO_ALERTS: Mapping[str, Alert] = MappingProxyType({})
 
 
 class Change(NamedTuple):
@@ -31,13 +36,17 @@ def next_tick(after: int, upto: int, next_change: int | None, next_flush: int | 
     return soonest if soonest <= upto else None
 
 
-def missing_since(windows: Windows, changes: Iterable[Change], now: int) -> int | None:
-    """The minute back to which forgotten rooms must be counted again to judge these changes; None if none need be."""
-    oldest = min((change.room.ended // MINUTE for change in changes if change.sign > 0), default=None)
-    if oldest is None or oldest > now // MINUTE - SLACK:
+def missing(
+    windows: Windows, changes: Iterable[Change], now: int, alerts: Mapping[str, Alert] = NO_ALERTS
+) -> Revisit | None:
+    """What must be counted again to judge those of the changes that came very late; None if none did.
+
+    `alerts` as they stand before, by fingerprint.
+    """
+    late = [(one.room, one.sign) for one in changes if one.room.ended // MINUTE <= now // MINUTE - SLACK]
+    if not any(sign > 0 for _, sign in late):
         return None
-    down_to = oldest - windows.hindsight
-    return down_to if down_to < windows.kept_since else None
+    return windows.missing(late, {mark: alert.floor // MINUTE for mark, alert in alerts.items() if alert.floor})
 
 
 def step(

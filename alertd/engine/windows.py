@@ -15,6 +15,8 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 MINUTE = 60
+EVER = -(2**62)
+"""A minute before all others."""
 KEPT_EVIDENCE = 10
 """Matches of one minute kept to be shown: more than are shown, for those that a changed summary takes back."""
 NOBODY: frozenset[int] = frozenset()
@@ -110,14 +112,21 @@ class Rows:
         rooms = self._rows[low * self._width : high * self._width : self._width]
         return [minute for minute, number in zip(self._minutes[low:high], rooms, strict=True) if number]
 
-    def forget(self, upto: int) -> None:
-        """Drop all minutes ≤ `upto`."""
-        cut = bisect_right(self._minutes, upto)
-        if cut:
+    def forget(self, after: int, upto: int) -> None:
+        """Drop the minutes with `after` < minute ≤ `upto`."""
+        low = bisect_right(self._minutes, after)
+        high = bisect_right(self._minutes, upto, low)
+        if low == high:
+            return
+        start, end = low * self._width, high * self._width
+        if low == 0:  # what is left goes on from where it was: nothing need be added up again
             if self._right != len(self._minutes):
                 self._retotal()
-            self._right -= cut
-            del self._minutes[:cut], self._rows[: cut * self._width], self._running[: cut * self._width]
+            self._right -= high
+            del self._running[:end]
+        else:
+            self._right = min(self._right, low)
+        del self._minutes[low:high], self._rows[start:end]
 
     def __len__(self) -> int:
         return len(self._minutes)
@@ -154,10 +163,10 @@ class Totals:
         """Distinct identities in `after` < minute ≤ `upto`."""
         return _distinct(self._everybody, self._rows.minutes(after, upto)) if self._everybody else 0
 
-    def forget(self, upto: int) -> None:
-        """Drop all minutes ≤ `upto`."""
-        self._rows.forget(upto)
-        _drop(self._everybody, upto)
+    def forget(self, after: int, upto: int) -> None:
+        """Drop the minutes with `after` < minute ≤ `upto`."""
+        self._rows.forget(after, upto)
+        _drop(self._everybody, after, upto)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -213,11 +222,11 @@ class Matches:
                 break
         return tuple(found[:most])
 
-    def forget(self, upto: int) -> None:
-        """Drop all minutes ≤ `upto`."""
-        self._rows.forget(upto)
-        _drop(self._identities, upto)
-        _drop(self._evidence, upto)
+    def forget(self, after: int, upto: int) -> None:
+        """Drop the minutes with `after` < minute ≤ `upto`."""
+        self._rows.forget(after, upto)
+        _drop(self._identities, after, upto)
+        _drop(self._evidence, after, upto)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -273,10 +282,6 @@ class Series:
         """Distinct identities that match, and of all (if they are counted), in `after` < minute ≤ `upto`."""
         return self._matches.identities(after, upto), self.totals.identities(after, upto)
 
-    def matches_between(self, after: int, upto: int) -> bool:
-        """Whether anything matches in `after` < minute ≤ `upto`."""
-        return bool(self._matches.minutes(after, upto))
-
     def evidence(self, after: int, upto: int, most: int) -> tuple[Evidence, ...]:
         """The latest matches in `after` < minute ≤ `upto`, at most so many, the most recent first."""
         return self._matches.evidence(after, upto, most)
@@ -286,9 +291,9 @@ class Series:
         minutes = self._matches.minutes(after, upto)
         return (minutes[0], minutes[-1]) if minutes else None
 
-    def forget(self, upto: int) -> None:
-        """Drop all matches in minutes ≤ `upto`; the totals are not the series' own."""
-        self._matches.forget(upto)
+    def forget(self, after: int, upto: int) -> None:
+        """Drop the matches with `after` < minute ≤ `upto`; the totals are not the series' own."""
+        self._matches.forget(after, upto)
         if not self._matches:
             self._matches = _NO_MATCHES
 
@@ -320,6 +325,6 @@ def _distinct(book: dict[int, array[int]], minutes: Iterable[int]) -> int:
 _Page = TypeVar("_Page")
 
 
-def _drop(book: dict[int, _Page], upto: int) -> None:
-    for minute in [minute for minute in book if minute <= upto]:
+def _drop(book: dict[int, _Page], after: int, upto: int) -> None:
+    for minute in [minute for minute in book if after < minute <= upto]:
         del book[minute]

@@ -13,16 +13,16 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alertd import __version__
-from alertd.engine import baselines, books, counting, populations, tidying, windows
+from alertd.engine import baselines, books, counting, populations, revisits, rough, tidying, windows
 from alertd.engine.counting import Counted
 from alertd.store import turns
 from alertd.store.schema import window_states
 
-MADE_BY = f"{__version__}/5"
+MADE_BY = f"{__version__}/6"
 """What packed it: another alertd's is not read. Behind the slash is a number to be raised with any change of what is
 counted or how it is kept."""
 FASTEST = 1
-_MODULES = {module.__name__ for module in (baselines, books, counting, populations, tidying, windows)}
+_MODULES = {module.__name__ for module in (baselines, books, counting, populations, revisits, rough, tidying, windows)}
 _OTHERS = {
     ("array", "array"),
     ("array", "_array_reconstructor"),

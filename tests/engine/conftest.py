@@ -22,7 +22,7 @@ from alertd.engine.outcome import Event, Outcome, Policy, Sight, Snapshot
 from alertd.engine.records import Participant, Room, SettledRoom
 from alertd.engine.rules import Rule
 from alertd.engine.settle import OpenRoom
-from alertd.engine.ticks import Change, missing_since, next_tick, step, still_needed
+from alertd.engine.ticks import Change, missing, next_tick, step, still_needed
 from alertd.engine.windows import Match, Series
 
 Build = Callable[..., SettledRoom]
@@ -187,6 +187,7 @@ class Story:
     open_rooms: tuple[OpenRoom, ...] = ()
     coverage: Mapping[str, Coverage] = field(default_factory=dict)
     show: Show = lambda _, value: value
+    windows_of: Callable[[Sequence[Rule], Show], Windows] = Windows
     lists_going: bool = True
     policies: Mapping[int, Policy] = field(default_factory=dict)
 
@@ -209,10 +210,11 @@ class Story:
                 windows = self._windows(done, snapshot)
             snapshot = msgspec.structs.replace(snapshot, going=self._going(tick), taken_at=tick)
             changes = self._changes(done, tick)
-            down_to = missing_since(windows, changes, tick)
-            if down_to is not None:
-                windows.recount(self._visible(done, down_to), down_to)
-                windows.reach(down_to)
+            revisit = missing(windows, changes, tick, snapshot.alerts)
+            if revisit is not None:
+                for after, upto in revisit.stretches:
+                    windows.recount(self._visible(done, after, upto), revisit)
+                windows.revisited(revisit, tick // MINUTE)
             outcome, snapshot = step(tick, self.policy, windows, snapshot, changes)
             if outcome.questions:
                 answers = dict.fromkeys((asked.fingerprint for asked in outcome.questions), None)
@@ -244,15 +246,13 @@ class Story:
                 minutes[room.started // MINUTE] = minutes.get(room.started // MINUTE, 0) + 1
         return found
 
-    def _visible(self, at: int, ended_after: int) -> list[SettledRoom]:
-        return [
-            room
-            for room in self.rooms
-            if room.known_at <= at < (room.replaced_at or at + 1) and room.ended > ended_after * MINUTE
-        ]
+    def _visible(self, at: int, after: int, upto: int = 2**40) -> list[SettledRoom]:
+        """The rooms that ended in `after` < minute ≤ `upto` as known at `at`."""
+        known = [room for room in self.rooms if room.known_at <= at < (room.replaced_at or at + 1)]
+        return [room for room in known if after < room.ended // MINUTE <= upto]
 
     def _windows(self, moment: int, snapshot: Snapshot) -> Windows:
-        windows, needed = Windows(self.policy.rules, self.show), still_needed(snapshot)
+        windows, needed = self.windows_of(self.policy.rules, self.show), still_needed(snapshot)
         for room in self._visible(moment, min([moment // MINUTE - windows.horizon, *needed.values()])):
             windows.fold(room)
         windows.begin()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import msgspec
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from alertd.engine.conditions import parse_condition
 from alertd.engine.counting import EVERY_RULE, SLACK, Windows
 from alertd.engine.kinds import Absent, Count, Rate
+from alertd.engine.records import SettledRoom
+from alertd.engine.revisits import KEPT_FOR, SLOT, Revisit
 from alertd.engine.rules import Rule
-from alertd.engine.tidying import REACHED_FOR
 from alertd.engine.windows import NOTHING
 
 NOON = 1_772_452_800 // 60
@@ -149,7 +151,7 @@ def test_the_rooms_that_started_are_those_of_one_account_by_the_minute_of_their_
     one = rule(kind=Absent(fewer_than=1), labels={"severity": "page"})
     rooms = [call(30, 1, lasted=20), call(31, lasted=21), call(32, 1, lasted=2), call(30, 1, account="staging")]
     windows = counted(one, *rooms)
-    assert (windows.accounts(), groups(windows, one)) == (["production", "staging"], {})
+    assert (windows.accounts(NOON + 40), groups(windows, one)) == (["production", "staging"], {})
     group = windows.starts(one, "production")
     assert group.labels == {"alertname": "A", "severity": "page", "account": "production"}
     assert [group.series.between(minute - 1, minute).rooms for minute in (NOON + 10, NOON + 30)] == [2, 1]
@@ -165,7 +167,7 @@ def test_starts_are_forgotten_with_all_else_that_no_rule_looks_back_to(call):
     series = windows.starts(one, "production").series
     assert (series.between(0, NOON), series.between(NOON, NOON + 2).rooms) == (NOTHING, 1)
     windows.forget(NOON + 400, {})
-    assert windows.accounts() == []
+    assert windows.accounts(NOON + 400) == []
 
 
 # bounds
@@ -223,87 +225,148 @@ def test_forgetting_waits_a_little_so_that_late_rooms_in_numbers_are_read_once(c
     assert len(group.series.totals) == 0
 
 
-def test_a_room_from_before_what_is_kept_counts_only_after_reaching_back(call):
-    one, old, older = rule(), call(0, 1, 1), call(-10, 0, 4)
-    windows = counted(one, call(200, 0, 1))
+def count_again(windows: Windows, there: Iterable[SettledRoom], minute: int, room, replaced=None) -> Revisit:
+    """What is done before a room is folded that came very late."""
+    late = [(room, 1)] if replaced is None else [(replaced, -1), (room, 1)]
+    revisit = windows.missing(late, {})
+    for after, upto in revisit.stretches:
+        known = [one for one in there if after < one.ended // 60 <= upto]
+        windows.recount(known[::2], revisit)  # rooms are read in portions
+        windows.recount(known[1::2], revisit)
+    windows.revisited(revisit, minute)
+    return revisit
+
+
+def is_counted(windows: Windows, one: Rule, minute: int) -> bool:
+    (group,) = windows.groups(one)
+    return group.series.between(minute - 1, minute).rooms > 0
+
+
+def test_a_room_from_before_what_is_kept_is_judged_only_among_those_of_its_time(call):
+    one, old, older, far = rule(), call(0, 1, 1), call(-10, 0, 4), call(-500, 0, 1)
+    windows = counted(one, far, older, call(-20, 0, 2), call(200, 0, 1))
+    windows.begin()
     windows.forget(NOON + 200, {})
-    assert windows.kept_since == NOON + 200 - 30 - SLACK
     windows.fold(old)
     assert groups(windows, one) == {("account=production",): (1, 0, 1)}
-    windows.recount([older], NOON - 100)
-    windows.recount([call(-20, 0, 2)], NOON - 100)  # rooms are read in portions
-    windows.reach(NOON - 100)
-    windows.begin()
+    windows.fold(old, -1)
+    revisit = count_again(windows, [far, older, call(-20, 0, 2), call(200, 0, 1)], NOON + 200, old)
+    assert revisit.stretches == [(NOON - SLOT - 1, NOON + SLOT - 1)]
     windows.fold(old)
     assert groups(windows, one) == {("account=production",): (4, 1, 9)}
     assert windows.settled_rooms("production", NOON - 30, NOON) == 3
     (group,) = windows.groups(one)
-    assert group.fresh == {NOON}
+    assert set(group.fresh) == {NOON}
 
 
-def test_what_was_counted_again_for_late_rooms_stays_while_more_of_them_may_come(call):
+def test_of_rooms_that_cannot_matter_nothing_is_counted_again(call):
+    late = {"fine": (0, 3), "lost": (1, 3)}
     windows = counted(rule(), call(200, 0, 1))
     windows.forget(NOON + 200, {})
-    for minute in range(210, 400, 10):
-        windows.reach(NOON - minute)
+    read = {name: windows.missing([(call(-600, *people), 1)], {}).stretches for name, people in late.items()}
+    assert read == {"fine": [], "lost": [(NOON - 631, NOON - 571)]}
+
+
+def test_what_was_counted_by_the_hour_spares_long_windows_to_be_counted_again(call):
+    """One room that matches does not make a twentieth of a day, wherever in the day it came from."""
+    one = rule(kind=Rate(above=0.05, over=86400, min=20, min_rooms=2))
+    day = [call(minute, 0, 2, number=minute + 9000) for minute in range(-4320, 0, 10)]
+    windows = counted(one, *day)
+    windows.begin()
+    windows.forget(NOON, {})
+    lost = call(-2880, 2, 0, number=1)
+    assert windows.missing([(lost, 1)], {}).stretches == []
+    some = [(call(-2880 + place, 2, 0, number=2 + place), 1) for place in range(10)]
+    assert windows.missing(some, {}).stretches != []
+    (group,) = windows.groups(one)
+    cut = {group.fingerprint: NOON - 2890}
+    assert windows.missing([(lost, 1)], cut).stretches != [], "a window that an alert cut short holds less"
+
+
+def test_what_was_counted_again_stays_while_more_late_rooms_may_come(call):
+    one, rooms = rule(), [call(minute, 1, 1, number=minute) for minute in range(1, 50)]
+    windows = counted(one, *rooms, call(1000, 1, 1))
+    windows.forget(NOON + 1000, {})
+    first = count_again(windows, rooms, NOON + 1000, call(20, 1, 0))
+    assert first.stretches == [(NOON - SLOT - 1, NOON + 2 * SLOT - 1)]
+    windows.forget(NOON + 1000 + KEPT_FOR, {})
+    assert is_counted(windows, one, NOON + 21)
+    assert count_again(windows, rooms, NOON + 1000 + KEPT_FOR, call(25, 1, 0)).stretches == [], "outages end bit by bit"
+    windows.forget(NOON + 1010 + KEPT_FOR, {})
+    assert is_counted(windows, one, NOON + 21)
+    windows.forget(NOON + 1020 + 2 * KEPT_FOR, {})
+    assert groups(windows, one) == {}
+
+
+def test_where_all_rooms_come_late_none_is_read_twice(call):
+    windows, there, read = counted(rule()), [], 0
+    for minute in range(0, 3000, 10):
+        room = call(minute - 660, 1, 1, number=minute + 1)  # eleven hours
+        revisit = count_again(windows, there, NOON + minute, room)
+        read += sum(1 for after, upto in revisit.stretches for one in there if after < one.ended // 60 <= upto)
+        windows.fold(room)
+        there.append(room)
+        windows.begin()
         windows.forget(NOON + minute, {})
-        assert windows.kept_since == NOON - minute, "or all of it would have to be read again"
-    windows.forget(NOON + 390 + REACHED_FOR - 10, {})
-    assert windows.kept_since == NOON - 390, "hours later still: outages end bit by bit"
-    windows.forget(NOON + 400 + 2 * REACHED_FOR, {})
-    assert windows.kept_since == NOON + 400 + 2 * REACHED_FOR - 30 - SLACK
+    assert read <= len(there)
+    (group,) = windows.groups(rule())
+    assert len(group.series.totals) < (KEPT_FOR + 2 * 60) / 10, "nor is all kept for ever"
 
 
-def test_where_late_rooms_keep_coming_nothing_is_read_again(call):
-    windows = counted(rule(), call(200, 0, 1))
-    windows.forget(NOON + 200, {})
-    windows.reach(NOON - 600)  # the first was 11 hours late, and so are all that follow
-    for minute in range(210, 4000, 10):
-        windows.fold(call(minute - 660, 0, 1, number=minute))
-        windows.forget(NOON + minute, {})
-        assert windows.kept_since <= NOON + minute - 800
-    assert windows.kept_since > NOON + 3990 - 1200, "nor is all kept for ever"
-    windows.forget(NOON + 3990 + 2 * REACHED_FOR, {})
-    assert windows.kept_since == NOON + 3990 + 2 * REACHED_FOR - 30 - SLACK
-
-
-def test_what_one_room_needed_is_forgotten_though_others_come_less_late(call):
-    windows = counted(rule(), call(200, 0, 1))
-    windows.forget(NOON + 200, {})
-    windows.reach(NOON - 2 * 24 * 60)
-    for minute in range(210, 210 + 2 * REACHED_FOR + 20, 10):
-        windows.fold(call(minute - 200, 0, 1, number=minute))  # others are three hours late, day in, day out
-        windows.forget(NOON + minute, {})
-    assert windows.kept_since > NOON
-
-
-def test_what_a_room_needed_that_came_a_week_late_is_not_kept(call):
-    windows = counted(rule(), call(200, 0, 1))
-    windows.forget(NOON + 200, {})
-    windows.reach(NOON - 7 * 24 * 60)
-    windows.forget(NOON + 210, {})
-    assert windows.kept_since == NOON + 210 - 30 - SLACK
-
-
-def test_reaching_back_counts_nothing_twice(call):
+def test_counting_again_counts_nothing_twice(call):
     one, rooms = rule(), [call(minute, 1, 1) for minute in range(0, 300, 7)]
     whole, windows = counted(one, *rooms), counted(one, *rooms)
-    windows.forget(NOON + 300, {})
-    windows.recount(rooms, NOON - 1)
-    windows.reach(NOON - 1)
-    assert groups(windows, one) == groups(whole, one)
-    assert windows.settled_rooms(None, 0, 10**9) == len(rooms)
+    windows.begin()
+    windows.forget(NOON + 200, {})
+    count_again(windows, rooms, NOON + 300, call(60, 1, 0))
+    upto, after = NOON + 90, NOON + 29
+    mine, other = ([group.series.between(after, upto) for group in one_of.groups(one)] for one_of in (windows, whole))
+    assert mine == other
+    assert windows.settled_rooms(None, after, upto) == whole.settled_rooms(None, after, upto)
+
+
+def test_a_group_that_found_no_place_is_not_judged_by_half_of_its_rooms(call):
+    one = rule(by=("media_region",), max_groups=1)
+    windows = counted(one, call(0, 1, media_region="us1"))
+    windows.begin()
+    there = [call(-600, 1, number=1, media_region="au1"), call(-600, 1, number=2, media_region="us1")]
+    late = call(-590, 1, number=3, media_region="us1")
+    windows.forget(NOON, {})
+    count_again(windows, there, NOON, late)
+    windows.fold(late)
+    windows.begin()
+    for minute in (200, 210):
+        windows.forget(NOON + minute, {})  # there is place again
+    other = call(-585, 1, number=4, media_region="au1")
+    count_again(windows, [*there, late], NOON + 210, other)
+    windows.fold(other)
+    found = {group.labels["media_region"]: group for group in windows.groups(one)}
+    assert found["au1"].series.between(NOON - 700, NOON - 500).rooms == 2
+    assert set(found["au1"].fresh) == {NOON - 585}
+
+
+def test_rooms_taken_out_leave_a_share_to_those_that_come_with_them(call):
+    """Big rooms before and after turn out to have been empty when one becomes known in which media were lost."""
+    one = rule(kind=Rate(above=0.05, over=86400, min=20, min_rooms=2, confidence=None))
+    hourly = [call(minute, 0, 1, number=9000 + minute) for minute in range(-6000, 0, 60)]
+    big = [call(minute, 0, 40, number=9000 + minute) for minute in (-3015, -2825)]
+    windows = counted(one, *hourly, *big, call(-2930, 1, 0, number=1))
+    windows.begin()
+    windows.forget(NOON, {})
+    lost = (call(-2920, 1, 0, number=2), 1)
+    assert windows.missing([lost], {}).stretches == []
+    assert windows.missing([*((room, -1) for room in big), lost], {}).stretches != []
 
 
 def test_a_tick_begins_with_nothing_fresh(call):
     one = rule()
     windows = counted(one, call(0, 1), call(3, 1))
     (group,) = windows.groups(one)
-    assert group.fresh == {NOON, NOON + 3}
+    assert set(group.fresh) == {NOON, NOON + 3}
     windows.begin()
-    assert group.fresh == set()
+    assert group.fresh == {}
     windows.fold(call(3, 1), -1)
-    assert group.fresh == set()
+    assert group.fresh == {}
 
 
 # poison
@@ -330,6 +393,21 @@ def test_a_rule_that_cannot_be_counted_is_a_fault_by_its_name_and_the_others_cou
 # laws
 
 
+def assert_fresh_is_whole(windows: Windows, rules: list[Rule], whole: Windows) -> None:
+    """Where a room is to be judged, all that it is judged among is counted, however late it came."""
+    for one in rules:
+        others = {group.fingerprint: group.series for group in whole.groups(one)}
+        for group in windows.groups(one):
+            other = others.get(group.fingerprint)
+            for minute in group.decisive(one.kind):
+                for upto in range(minute, minute + one.kind.hindsight):
+                    after = upto - one.kind.minutes
+                    assert group.series.between(after, upto) == other.between(after, upto)
+                    assert group.series.identities(after, upto) == other.identities(after, upto)
+                    assert group.series.evidence(after, upto, 5) == other.evidence(after, upto, 5)
+                    assert windows.settled_rooms(None, after, upto) == whole.settled_rooms(None, after, upto)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_counting_with_replacing_forgetting_and_reaching_back_equals_counting_what_is_left_at_once(call, data):
@@ -341,23 +419,24 @@ def test_counting_with_replacing_forgetting_and_reaching_back_equals_counting_wh
     ]
     windows, rooms, now = Windows(rules, plain), {}, 0
     for number in range(1, data.draw(st.integers(1, 20))):
-        now += data.draw(st.integers(0, 40))
+        now += data.draw(st.sampled_from([0, 1, 5, 40, 300]))
         room = call(
-            now - data.draw(st.sampled_from([8, 20, 60, 300])),
+            now - data.draw(st.sampled_from([8, 20, 60, 100, 130, 300, 340, 900])),
             data.draw(st.integers(0, 2)),
             data.draw(st.integers(0, 2)),
             number=data.draw(st.integers(1, number)),
             lasted=data.draw(st.sampled_from([None, 0, 5, 130, 900])),
             media_region=data.draw(st.sampled_from(["us1", "au1"])),
         )
-        oldest = room.ended // 60 - windows.longest
-        if room.ended // 60 <= NOON + now - SLACK and oldest < windows.kept_since:
-            windows.recount([old for old in rooms.values() if old.ended // 60 > oldest], oldest)
-            windows.reach(oldest)
-        if replaced := rooms.pop(room.room.room_sid, None):
+        replaced = rooms.get(room.room.room_sid)
+        if room.ended // 60 <= NOON + now - SLACK:
+            count_again(windows, rooms.values(), NOON + now, room, replaced)
+        if replaced:
             windows.fold(replaced, -1)
         windows.fold(room)
         rooms[room.room.room_sid] = room
+        assert_fresh_is_whole(windows, rules, counted(rules, *rooms.values()))
+        windows.begin()
         windows.forget(NOON + now, {})
     afresh = counted(rules, *rooms.values())
     for one in rules:

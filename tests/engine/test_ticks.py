@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from alertd.engine.counting import SLACK, Windows
 from alertd.engine.groups import Group, Integration
-from alertd.engine.kinds import Count, Rate
+from alertd.engine.kinds import BurnRate, Count, NewValue, Rate, Spike
 from alertd.engine.outcome import Outcome, Policy, Snapshot
 from alertd.engine.routes import Route, Tree
-from alertd.engine.ticks import Change, applied, missing_since, next_tick, step, still_needed
+from alertd.engine.ticks import Change, applied, missing, next_tick, step, still_needed
 
 NOON = 1_772_452_800
 MINUTE = NOON // 60
@@ -48,26 +48,29 @@ def lost(losing_media):
     return losing_media(alert="Lost", kind=Count(at_least=1), keep_firing_for=1800)
 
 
-def test_only_rooms_that_come_very_late_make_it_reach_back(call, lost):
+def test_only_rooms_that_come_very_late_make_it_count_again(call, lost):
     windows = Windows([lost], lambda _, value: value)
     windows.forget(MINUTE + 1000, {})
     now = NOON + 1000 * 60
-    assert missing_since(windows, [], now) is None
-    assert missing_since(windows, [Change(now, call(1000 - SLACK + 1, 1), 1)], now) is None
-    assert missing_since(windows, [Change(now, call(100, 1), -1)], now) is None
-    assert missing_since(windows, [Change(now, call(100, 1), 1), Change(now, call(50, 1), 1)], now) == (
-        MINUTE + 50 - windows.longest
-    )
+    assert missing(windows, [], now) is None
+    assert missing(windows, [Change(now, call(1000 - SLACK + 1, 1), 1)], now) is None
+    assert missing(windows, [Change(now, call(100, 1), -1)], now) is None
+    revisit = missing(windows, [Change(now, call(100, 1), 1), Change(now, call(600, 1), 1)], now)
+    assert revisit is not None
+    assert revisit.stretches == [(MINUTE + 59, MINUTE + 149), (MINUTE + 569, MINUTE + 629)], "around each of them"
 
 
 def test_what_is_still_counted_is_not_read_again(call, lost):
     windows = Windows([lost], lambda _, value: value)
     windows.forget(MINUTE + 1000, {})
     change = Change(NOON + 60_000, call(500, 1), 1)
-    down_to = missing_since(windows, [change], NOON + 60_000)
-    assert down_to is not None
-    windows.reach(down_to)
-    assert missing_since(windows, [change], NOON + 60_000) is None
+    revisit = missing(windows, [change], NOON + 60_000)
+    assert revisit is not None
+    assert revisit.stretches
+    windows.revisited(revisit, MINUTE + 1000)
+    again = missing(windows, [change], NOON + 60_000)
+    assert again is not None
+    assert again.stretches == []
 
 
 # snapshots
@@ -178,6 +181,55 @@ def test_ticks_at_which_nothing_happens_change_nothing(story, call, policy, hist
     straight = story(policy=policy, rooms=rooms, minutes=420)
     busy = story(policy=policy, rooms=rooms, minutes=420, extra_ticks=[NOON + second for second in extra])
     assert came_to(busy) == came_to(straight)
+
+
+class Unforgetful(Windows):
+    """Windows that keep all, so that nothing need be counted again."""
+
+    def forget(self, minute, firing):
+        pass
+
+
+HINDSIGHT = [
+    *KINDS,
+    (Rate(above=0.15, over=21600, min=8, min_rooms=2), {"no_traffic": 3600}),
+    (Count(at_least=4, over=14400, of="rooms"), {}),
+    (Spike(times=2, at_least=3, over=1800, against=14400), {}),
+    (BurnRate(objective=0.9, pairs=((14400, 3600, 2.0), (3600, 900, 4.0)), min_rooms=2), {}),
+    (NewValue(field="media_region", seen_in=172800, min_rooms=2), {}),
+]
+
+
+@settings(LAW, max_examples=20)
+@given(
+    history=st.lists(
+        st.tuples(
+            st.integers(0, 560),
+            st.sampled_from([0, 0, 1, 2]),
+            st.integers(0, 3),
+            st.one_of(st.just(8), st.integers(60, 590)),
+            st.sampled_from(["us1", "us1", "us1", "au1"]),
+            st.booleans(),
+        ),
+        min_size=5,
+        max_size=40,
+    ),
+    busy=st.sampled_from([0, 2, 20]),
+)
+def test_rooms_that_come_very_late_are_judged_as_if_nothing_were_ever_forgotten(
+    story, call, losing_media, policy_of, history, busy
+):
+    """Though only what may matter is counted again. Half the rooms settle in time; some change at last."""
+    rules = [losing_media(alert=f"R{place}", kind=kind, **parts) for place, (kind, parts) in enumerate(HINDSIGHT)]
+    rooms = [call(minute, 0, busy, number=9000 + minute) for minute in range(-2600, 600, 50)]
+    for number, (ended, failed, fine, settled, region, changes) in enumerate(history, 1):
+        values = {"number": number, "media_region": region}
+        settled = min(settled, 590 - ended)
+        rooms.append(call(ended, failed, fine, settled=settled, replaced=595 - ended if changes else None, **values))
+        if changes:
+            rooms.append(call(ended, failed + 1, max(fine - 1, 0), settled=595 - ended, **values))
+    parts = {"policy": policy_of(*rules), "rooms": rooms, "minutes": 600}
+    assert came_to(story(**parts)) == came_to(story(windows_of=Unforgetful, **parts))
 
 
 @LAW

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.engine.windows import KEPT_EVIDENCE, NOBODY, NOTHING, Evidence, Match, Series, Sums, Totals
+from alertd.engine.windows import EVER, KEPT_EVIDENCE, NOBODY, NOTHING, Evidence, Match, Series, Sums, Totals
 
 
 class Room(NamedTuple):
@@ -31,8 +31,8 @@ def match_in(series: Series, room: Room, sign: int = 1) -> None:
 
 
 def forget(series: Series, upto: int) -> None:
-    series.totals.forget(upto)
-    series.forget(upto)
+    series.totals.forget(EVER, upto)
+    series.forget(EVER, upto)
 
 
 def evidence(minute: int, number: int) -> Evidence:
@@ -79,13 +79,18 @@ def test_whatever_is_folded_taken_out_and_forgotten_the_sums_are_those_of_what_i
         if room.minute > gone:
             count(series, room)
             kept.append(room)
-        action = data.draw(st.sampled_from(["go on", "take out", "forget", "look"]))
+        action = data.draw(st.sampled_from(["go on", "take out", "forget", "forget between", "look"]))
         if action == "take out" and kept:
             count(series, kept.pop(data.draw(st.integers(0, len(kept) - 1))), -1)
         elif action == "forget":
             gone = max(gone, data.draw(st.integers(0, 20)))
             forget(series, gone)
             kept = [room for room in kept if room.minute > gone]
+        elif action == "forget between":
+            low, high = sorted(data.draw(st.tuples(st.integers(0, 20), st.integers(0, 20))))
+            series.totals.forget(low, high)
+            series.forget(low, high)
+            kept = [room for room in kept if not low < room.minute <= high]
         elif action == "look":
             series.between(after, upto)
     assert seen(series, max(after, gone), upto) == obvious(kept, max(after, gone), upto)
@@ -110,9 +115,9 @@ def test_series_that_share_their_totals_see_the_same_rooms_and_each_its_own_matc
     for room, of_first in given_rooms:
         totals.fold(room.minute, len(room.people), room.people)
         match_in(first if of_first else second, room)
-    totals.forget(gone)
+    totals.forget(EVER, gone)
     for series in (first, second):
-        series.forget(gone)
+        series.forget(EVER, gone)
         of_this = [(series is first) is of_first for _, of_first in given_rooms]
         its_own = [
             room if mine else room._replace(matched=NOBODY, evidence=())

@@ -91,8 +91,16 @@ class Life:
                 self.there.remove(step)
                 self.windows.fold(step, -1)
             else:
+                self._count_again(step)
                 self.there.append(step)
                 self.windows.fold(step)
+
+    def _count_again(self, late: SettledRoom) -> None:
+        revisit = self.windows.missing([(late, 1)], {})
+        for after, upto in revisit.stretches:
+            past = [one for one in self.there if after < one.ended // 60 <= upto]
+            self.windows.recount(past, revisit)
+        self.windows.revisited(revisit, self.minute)
 
     def copied(self) -> Life:
         """Another life that goes on from what this one has packed."""
@@ -106,7 +114,7 @@ class Life:
         """What every kind says of every group, now and as of the last hours."""
         found: list[object] = [
             self.windows.settled_rooms(None, self.minute - 5000, self.minute),
-            self.windows.accounts(),
+            self.windows.accounts(self.minute),
         ]
         for rule in RULES:
             for group in sorted(self._groups(rule), key=lambda group: group.fingerprint):

@@ -8,6 +8,7 @@ import msgspec
 
 from alertd.engine.books import Starts
 from alertd.engine.durations import format_duration
+from alertd.engine.rough import Rough
 from alertd.engine.samples import LATE, Of, Sample, Scene, View, number_of, percent
 from alertd.engine.statistics import negbin_at_most
 from alertd.engine.windows import MINUTE
@@ -95,6 +96,10 @@ class Absent(msgspec.Struct, frozen=True, kw_only=True):
     def conceivable(self, scene: Scene, after: int, upto: int) -> bool:  # noqa: ARG002 - as all kinds
         """Always: it is about what is not there."""
         return True
+
+    def may_have_held(self, rough: Rough) -> bool:  # noqa: ARG002 - as all kinds
+        """It is not judged in hindsight."""
+        return False
 
     def in_words(self) -> str:
         """`fewer than 5 rooms started within 2h`."""

@@ -11,6 +11,7 @@ import msgspec
 from alertd.engine.baselines import WEEK, Hours, Pool, Slot, Usual, hours_of, pooled, whole_hours
 from alertd.engine.books import HOUR
 from alertd.engine.durations import format_duration
+from alertd.engine.rough import Rough
 from alertd.engine.samples import LATE, STEP, Of, Sample, Scene, View, percent, span, worst
 from alertd.engine.statistics import binomial_tail
 from alertd.engine.windows import MINUTE
@@ -113,6 +114,10 @@ class Anomaly(msgspec.Struct, frozen=True, kw_only=True):
     def conceivable(self, scene: Scene, after: int, upto: int) -> bool:
         """Whether enough rooms are affected at all."""
         return scene.series.between(max(after, scene.floor), upto).affected >= self.min_rooms
+
+    def may_have_held(self, rough: Rough) -> bool:
+        """Whether enough rooms were affected at all."""
+        return any(rough.bounds(window).affected >= self.min_rooms for window in self.windows)
 
     def in_words(self) -> str:
         """`more rooms affected than usual, beyond chance, within 15m, 30m, …; needs 3 rooms`."""

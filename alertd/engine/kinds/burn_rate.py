@@ -10,6 +10,7 @@ from typing import ClassVar
 import msgspec
 
 from alertd.engine.durations import format_duration
+from alertd.engine.rough import Rough
 from alertd.engine.samples import Of, Sample, Scene, View, percent, positions, span, worst
 from alertd.engine.windows import MINUTE, Sums
 
@@ -72,6 +73,17 @@ class BurnRate(msgspec.Struct, frozen=True, kw_only=True):
     def conceivable(self, scene: Scene, after: int, upto: int) -> bool:
         """Whether enough rooms have a match."""
         return scene.series.between(after, upto).affected >= self.min_rooms
+
+    def may_have_held(self, rough: Rough) -> bool:
+        """Whether enough rooms matched, and their share was high enough in both windows."""
+        for long, short, factor in self.pairs:
+            known, still = rough.bounds(long), rough.bounds(short)
+            limit = factor * (1 - self.objective) * 0.999999  # a little less, for what rounding may do
+            if known.affected >= self.min_rooms and all(
+                one.matched > limit * max(one.total, 0) for one in (known, still)
+            ):
+                return True
+        return False
 
     def in_words(self) -> str:
         """`the budget of 99 % burns 14.4 times too fast within 1h and 30m, or …`."""

@@ -6,6 +6,7 @@ import msgspec
 
 from alertd.engine.durations import format_duration
 from alertd.engine.kinds.onewindow import OneWindow, offsets
+from alertd.engine.rough import Rough
 from alertd.engine.samples import (
     LATE,
     Of,
@@ -51,6 +52,11 @@ class Count(OneWindow, msgspec.Struct, frozen=True, kw_only=True):
     def conceivable(self, scene: Scene, after: int, upto: int) -> bool:
         """Whether there are as many matches at all."""
         return scene.series.between(after, upto).matched >= self.at_least
+
+    def may_have_held(self, rough: Rough) -> bool:
+        """Whether there were as many matches at all."""
+        known = rough.bounds(self.over)
+        return (known.affected if self.of == "rooms" else known.matched) >= self.at_least
 
     def in_words(self) -> str:
         """`at least 5 participants within 30m`."""

@@ -10,6 +10,7 @@ from alertd.engine.books import Different
 from alertd.engine.durations import format_duration
 from alertd.engine.kinds.onewindow import OneWindow
 from alertd.engine.kinds.scarcity import fullest, whole
+from alertd.engine.rough import Rough
 from alertd.engine.samples import LATE, Of, Sample, Scene, View, positions, span, worst
 from alertd.engine.windows import MINUTE
 
@@ -73,6 +74,10 @@ class Distinct(OneWindow, msgspec.Struct, frozen=True, kw_only=True):
     def conceivable(self, scene: Scene, after: int, upto: int) -> bool:
         """Whether anybody was counted; too few are judged in whole windows, whatever these minutes hold."""
         return self.holds_below or scene.series.between(after, upto).total > 0
+
+    def may_have_held(self, rough: Rough) -> bool:  # noqa: ARG002 - as all kinds
+        """It is not judged in that long a hindsight: its values have been forgotten."""
+        return False
 
     def in_words(self) -> str:
         """`more than 40 different values of sdk_version within 1h`."""

@@ -10,6 +10,7 @@ from alertd.engine.books import Quantities, slot
 from alertd.engine.durations import format_duration
 from alertd.engine.kinds.onewindow import OneWindow
 from alertd.engine.kinds.scarcity import fullest, whole
+from alertd.engine.rough import Rough
 from alertd.engine.samples import LATE, Of, Sample, Scene, View, positions, span, worst
 from alertd.engine.windows import MINUTE
 
@@ -76,6 +77,10 @@ class Metric(OneWindow, msgspec.Struct, frozen=True, kw_only=True):
     def conceivable(self, scene: Scene, after: int, upto: int) -> bool:
         """Whether there are enough values; a sum too low is judged in whole windows, whatever these minutes hold."""
         return self._may_be_missing or self._values(scene).count(after, upto) >= self.min
+
+    def may_have_held(self, rough: Rough) -> bool:  # noqa: ARG002 - as all kinds
+        """It is not judged in that long a hindsight: its values have been forgotten."""
+        return False
 
     def in_words(self) -> str:
         """`p95 of duration_sec above 60 within 1h; needs 50 values`."""

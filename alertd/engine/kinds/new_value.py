@@ -8,6 +8,7 @@ import msgspec
 
 from alertd.engine.books import HOUR, Sightings
 from alertd.engine.durations import format_duration
+from alertd.engine.rough import Rough
 from alertd.engine.samples import Of, Sample, Scene, View, number_of
 from alertd.engine.windows import MINUTE
 
@@ -98,6 +99,11 @@ class NewValue(msgspec.Struct, frozen=True, kw_only=True):
     def conceivable(self, scene: Scene, after: int, upto: int) -> bool:
         """Whether anything matches in the hours of these minutes or the one before, in which it may have become new."""
         return scene.series.between(after - HOLDS * HOUR, upto).matched > 0
+
+    def may_have_held(self, rough: Rough) -> bool:
+        """Whether a value may have become new by a room that had it."""
+        book = rough.book
+        return not isinstance(book, Sightings) or book.may_be_new(rough.values, rough.ended, rough.hour)
 
     def in_words(self) -> str:
         """`a value of sdk_version in 2 rooms that was not seen in the 30d before`."""

@@ -10,6 +10,7 @@ import msgspec
 
 from alertd.engine.durations import format_duration
 from alertd.engine.kinds.onewindow import OneWindow, offsets
+from alertd.engine.rough import Rough
 from alertd.engine.samples import (
     LATE,
     Of,
@@ -66,6 +67,14 @@ class Rate(OneWindow, msgspec.Struct, frozen=True, kw_only=True):
         """Whether enough rooms have a match."""
         sums = scene.series.between(after, upto)
         return sums.matched > 0 and sums.affected >= self.min_rooms
+
+    def may_have_held(self, rough: Rough) -> bool:
+        """Whether enough rooms matched, and the plain share was high enough; who they were is not known."""
+        known = rough.bounds(self.over)
+        if known.affected < self.min_rooms or self.of == "identities":
+            return known.affected >= self.min_rooms
+        matched, total = (known.affected, known.rooms) if self.of == "rooms" else (known.matched, known.total)
+        return matched > self.above * max(total, 0)
 
     def in_words(self) -> str:
         """`more than 5 % of participants within 1h, 99 % sure; needs 50 participants, and a match in 3 rooms`."""
