@@ -74,6 +74,7 @@ class Windows:
         self._asked: dict[tuple[Condition, AnyKind | None], Asked] = {}
         self._populations: dict[tuple[Condition, tuple[str, ...], int, int], Population] = {}
         self._homes: dict[str, Population] = {}
+        self._asks: dict[str, Asked] = {}
         for rule in rules:
             if not isinstance(rule.kind, Absent):
                 self._take(rule)
@@ -96,6 +97,7 @@ class Windows:
             columns = tuple([self._named.index(f) for f in by])
             self._populations[place] = Population(repr(place), among, by, columns, to_keep(rule), rule.max_groups)
         self._homes[rule.key] = self._populations[place]
+        self._asks[rule.key] = asked
         asked.rules.append(rule.key)
         self._populations[place].take(rule, asked)
 
@@ -171,6 +173,12 @@ class Windows:
         population = self._homes.get(rule.key)
         return [group.windows[rule.key] for group in population.groups.values()] if population else []
 
+    def matching(self, rule: Rule) -> Iterable[GroupWindow]:
+        """Those of them in which its condition matches somebody."""
+        population = self._homes.get(rule.key)
+        groups = population.matching.get(self._asks[rule.key], {}) if population else {}
+        return [group.windows[rule.key] for group in groups.values()]
+
     def fresh(self) -> dict[str, list[GroupWindow]]:
         """By rule key the groups in which rooms were counted since `begin`."""
         found: dict[str, list[GroupWindow]] = {}
@@ -210,7 +218,7 @@ class Windows:
             group.note(minute, count, sign)
             if not population.counts(group, minute):
                 continue
-            group.fold(minute, count, sign)
+            population.fold(key, group, minute, count, sign)
             if sign > 0 and population.can_judge(group, minute):
                 if not group.fresh:
                     self._fresh.append(group)
@@ -248,7 +256,7 @@ class Windows:
             for population, key, count in self._counts(settled, wanting):
                 group = population.group(key, minute)
                 if group is not None and minute <= group.kept_since:
-                    group.fold(minute, count, 1)
+                    population.fold(key, group, minute, count, 1)
 
     def revisited(self, revisit: Revisit, minute: int) -> None:
         """All rooms that were lacking have been counted again, and are needed at `minute`."""

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
 from alertd.engine import own, posted
 from alertd.engine.alerts import Alert, Finding, Timing, advance, fired, over
 from alertd.engine.counting import Windows
-from alertd.engine.coverage import listed_until
 from alertd.engine.durations import format_duration
 from alertd.engine.health import RULE_PREFIX
 from alertd.engine.kinds import Absent
-from alertd.engine.outcome import PASSED, Event, Outcome, Policy, Snapshot
+from alertd.engine.outcome import Event, Outcome, Policy, Snapshot
 from alertd.engine.populations import GroupWindow
 from alertd.engine.questions import Question, question
 from alertd.engine.rules import Rule
 from alertd.engine.samples import LATE, Peer, Scene, View, judge_past, sample_of
 from alertd.engine.settle import OpenRoom
+from alertd.engine.sight import all_listed, has_gap, is_seen, is_untold
 from alertd.engine.telling import tell
 from alertd.engine.windows import MINUTE
 
@@ -35,7 +36,8 @@ class _Tick:
 
     `waiting` are the minutes in which rooms ended, `unsettled` those in which they started (with how many did), of
     rooms that are known and not settled. Between whole minutes only what is `lively` is judged, by rule key: groups in
-    which rooms were counted since, and those with an alert that is on. At a whole minute (None) all are.
+    which rooms were counted since, and those with an alert that is on. At a whole minute (None) all are in which
+    anything may hold; `named` is how many rules have a name, `on` are the rules with an alert that is on.
     """
 
     now: int
@@ -50,6 +52,8 @@ class _Tick:
     changed: dict[str, Alert] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     questions: list[Question] = field(default_factory=list)
+    named: Mapping[str, int] = field(default_factory=dict)
+    on: Collection[str] = ()
     lively: Mapping[str, list[GroupWindow]] | None = None
 
     @property
@@ -75,6 +79,8 @@ def decide(now: int, policy: Policy, windows: Windows, snapshot: Snapshot) -> Ou
         _unsettled(policy, snapshot, now),
         dict(windows.faults),
     )
+    tick.named = Counter(rule.alert for rule in policy.rules)
+    tick.on = {alert.rule for alert in tick.alerts.values() if alert.state in ("pending", "firing")}
     if now % MINUTE:
         tick.lively = _lively(tick)
     for rule in policy.rules:
@@ -107,13 +113,17 @@ def _in_order(events: Iterable[Event], rules: Iterable[Rule]) -> tuple[Event, ..
 
 def _lively(tick: _Tick) -> dict[str, list[GroupWindow]]:
     """The groups about which there is anything new since the minute's own tick; of rules of one name all groups."""
-    named = Counter(rule.alert for rule in tick.policy.rules)
     lively = tick.windows.fresh()
-    on = {alert.rule: alert for alert in tick.alerts.values() if alert.state in ("pending", "firing")}
     for rule in tick.policy.rules:
-        if named[rule.alert] > 1 or rule.key in on:  # their groups may have the same labels: the first rule's counts
+        if _needs_all(tick, rule):
             lively[rule.key] = list(tick.windows.groups(rule))
     return lively
+
+
+def _needs_all(tick: _Tick, rule: Rule) -> bool:
+    """Whether all groups of the rule must be looked at, whatever is in them: one has an alert that is on, or they may
+    have the same labels as those of another rule of this name, and then the first rule's counts."""
+    return rule.key in tick.on or tick.named[rule.alert] > 1
 
 
 def _waiting(open_rooms: Iterable[OpenRoom], now: int) -> dict[str, list[int]]:
@@ -154,8 +164,11 @@ def _judge_rule(tick: _Tick, rule: Rule) -> None:
 
 def _groups(tick: _Tick, rule: Rule) -> Iterable[GroupWindow]:
     """The groups that a rule has seen; for absence all accounts, since one without rooms is just what it looks for."""
+    if tick.lively is not None and not isinstance(rule.kind, Absent):
+        return tick.lively.get(rule.key, ())
     if not isinstance(rule.kind, Absent):
-        return tick.windows.groups(rule) if tick.lively is None else tick.lively.get(rule.key, ())
+        quiet = rule.kind.needs_match and not _needs_all(tick, rule)
+        return tick.windows.matching(rule) if quiet else tick.windows.groups(rule)
     accounts = tick.policy.accounts or tick.windows.accounts(tick.minute)
     return [tick.windows.starts(rule, account) for account in accounts]
 
@@ -199,10 +212,13 @@ def _conceivable(rule: Rule, scene: Scene) -> bool:
 
 
 def _nothing_new(tick: _Tick, rule: Rule, group: GroupWindow) -> bool:
-    """Whether an alert that is not on stays so: nothing matches, or the minute's own tick has judged all of it."""
+    """Whether an alert that is not on stays so: nothing matches, too little does and nothing is judged in hindsight, or
+    the minute's own tick has judged all of it."""
     if rule.kind.needs_match and not group.series.has_matches:
         return True
-    return not group.fresh and (tick.lively is not None or group.is_hopeless)
+    if group.is_hopeless:
+        return all(minute >= tick.minute - LATE for minute in group.fresh)
+    return not group.fresh and tick.lively is not None
 
 
 def _scene(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> Scene:
@@ -216,27 +232,9 @@ def _scene(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> Scene:
     if not isinstance(rule.kind, Absent):
         return scene
     account = group.labels["account"]
-    return scene._replace(listed=_listed(tick, account), waiting=tick.unsettled.get(account, {}))
-
-
-def _listed(tick: _Tick, account: str) -> int:
-    """The last minute whose starts have all been listed: some minutes ago, before the last sight and the last list."""
-    sights = [sight.seen_until for sight in tick.snapshot.sights if sight.account == account]
-    lists = [part.started_until for part in tick.snapshot.coverage.get(account, ()) if part.seen_at is not None]
-    ends = [max(instants) // MINUTE - 1 for instants in (sights, lists) if instants]
-    return min(tick.minute - tick.policy.listed_after, *ends, tick.minute)
-
-
-def _has_gap(tick: _Tick, kind: Absent, account: str) -> bool:
-    """Whether some of the starts have not been listed among which rooms would be missed, or nothing has for long."""
-    coverage = tick.snapshot.coverage.get(account)
-    if coverage is None:
-        return False
-    listed = _listed(tick, account)
-    if listed < tick.minute - tick.policy.listed_after - LATE:
-        return True  # what windows that end so long ago would count may have been forgotten
-    upto = (listed + 1) * MINUTE
-    return listed_until(coverage, upto - kind.longest) < upto
+    return scene._replace(
+        listed=all_listed(tick.policy, tick.snapshot, tick.minute, account), waiting=tick.unsettled.get(account, {})
+    )
 
 
 def _judge_past(tick: _Tick, rule: Rule, group: GroupWindow, before: Alert) -> bool:
@@ -357,31 +355,19 @@ def _blind(tick: _Tick, rule: Rule, group: GroupWindow, account: str | None) -> 
     """Why quiet means nothing in this group just now; empty if it does."""
     watched = tick.policy.accounts if account is None else (account,)
     absence = isinstance(rule.kind, Absent)
-    if absence and _is_untold(tick):
+    if absence and is_untold(tick.snapshot, tick.now):
         return "which rooms went on then is not known"
     lately = LATE * MINUTE if absence else 0  # by then what a first look found has been read
-    if any(not _seen(tick, name, lately) for name in watched if name in tick.policy.accounts):
+    seen = partial(is_seen, tick.policy, tick.snapshot, tick.minute, lately=lately)
+    if not all(seen(name) for name in watched if name in tick.policy.accounts):
         return "its account could not be seen"
-    if isinstance(rule.kind, Absent) and _has_gap(tick, rule.kind, group.labels["account"]):
+    if isinstance(rule.kind, Absent) and has_gap(
+        tick.policy, tick.snapshot, tick.minute, rule.kind, group.labels["account"]
+    ):
         return "its rooms have not all been listed"
     if group.fingerprint not in tick.judged and tick.windows.refused(rule):
         return "its rule has too many groups to count it"
     return ""
-
-
-def _is_untold(tick: _Tick) -> bool:
-    """Whether the snapshot does not tell which rooms went on: it was taken too late, or of a history at its end."""
-    taken_at, until = tick.snapshot.taken_at, tick.snapshot.starts_until
-    return (taken_at or 0) > tick.now + PASSED or (until is not None and tick.now > until)
-
-
-def _seen(tick: _Tick, account: str, lately: int) -> bool:
-    """Whether the account is in sight at the minute of the tick, and has been for as many seconds as `lately`."""
-    now = tick.minute * MINUTE
-    return any(
-        sight.account == account and sight.seen_from + lately <= now <= sight.seen_until + tick.policy.blind_after
-        for sight in tick.snapshot.sights
-    )
 
 
 def _settled_share(tick: _Tick, account: str | None, after: int, upto: int) -> float | None:

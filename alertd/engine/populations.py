@@ -174,7 +174,8 @@ class Population:
     `among` tells whom they look at (None: everybody), `columns` which of a participant's label texts make the group's
     key, `name` is all that in writing, `keep` how many minutes are kept at least; `people` says whether any rule counts
     identities; `refused` is the latest minute of a room that found no place among the groups. Minutes up to
-    `kept_since` are forgotten but those that were counted again (`revisits`).
+    `kept_since` are forgotten but those that were counted again (`revisits`). `matching` are the groups in which a
+    condition matches: most have none, and need not be looked at to know that.
     """
 
     name: str
@@ -187,6 +188,7 @@ class Population:
     asked: list[Asked] = field(default_factory=list)
     people: bool = False
     groups: dict[Key, Group] = field(default_factory=dict)
+    matching: dict[Asked, dict[Key, Group]] = field(default_factory=dict)
     kept_since: int = 0
     refused: int | None = None
     revisits: Revisits = field(default_factory=Revisits)
@@ -218,7 +220,9 @@ class Population:
         self.revisits = Revisits(dict(past.revisits.needed))
         for key, kept in past.groups.items():
             series = {asked: kept.series[asked.name] for asked in self.asked}
-            self.groups[key] = self._made(key, kept.kept_since, kept.totals, series, kept.hourly)
+            group = self.groups[key] = self._made(key, kept.kept_since, kept.totals, series, kept.hourly)
+            for asked in [asked for asked, one in series.items() if one.has_matches]:
+                self.matching.setdefault(asked, {})[key] = group
 
     def split(self, facts: Iterable[Facts], texts: Iterable[Key]) -> dict[Key, list[int]]:
         """The participants of a room, as places in it, by group key."""
@@ -330,6 +334,14 @@ class Population:
             group.forget(upto, self.revisits.gaps(upto) if needed else gaps)
             if not group.totals and not needed and not any(group.books.values()):
                 del self.groups[key]
+        for asked, groups in self.matching.items():
+            self.matching[asked] = {key: group for key, group in groups.items() if group.series[asked].has_matches}
+
+    def fold(self, key: Key, group: Group, minute: int, count: Count, sign: int) -> None:
+        """Count a room in its group; with `sign` -1 take it out again."""
+        group.fold(minute, count, sign)
+        for asked, _ in count.matches:
+            self.matching.setdefault(asked, {})[key] = group
 
     def forget_books(self, minute: int) -> None:
         """Drop from the books what nothing at `minute` or later looks back to."""

@@ -132,8 +132,8 @@ def _started(scene: Scene, window: int) -> int:
     """Rooms that started in a window of so many seconds, settled or not."""
     upto = _upto(scene)
     after = upto - window // MINUTE
-    unsettled = sum(rooms for minute, rooms in scene.waiting.items() if after < minute <= upto)
-    return scene.series.between(after, upto).rooms + unsettled
+    unsettled = sum([rooms for minute, rooms in scene.waiting.items() if after < minute <= upto])
+    return scene.series.totals.between(after, upto)[0] + unsettled
 
 
 def _view(scene: Scene, look: _Look) -> View:
