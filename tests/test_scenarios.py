@@ -51,9 +51,9 @@ def living(tmp_path: Path, clock) -> Living:
             async with built(load(path), clock) as app:
                 await app.once()
 
-                async def pass_minutes(minutes: int) -> App:
-                    for _ in range(minutes // 2):  # a look every other minute; each minute is judged all the same
-                        clock.reading += 120
+                async def pass_minutes(minutes: int, every: int = 2) -> App:
+                    for _ in range(minutes // every):  # between looks each minute is judged all the same
+                        clock.reading += 60 * every
                         await app.once()
                     return app
 
@@ -73,7 +73,7 @@ async def test_a_regional_outage_is_found_in_its_region_and_resolves(living):
         seen = await happened(await pass_minutes(40))
         assert ("firing", "MediaConnectionFailing", "ie1") in seen
         assert {region for _, _, region in seen} <= {"ie1", ""}
-        app = await pass_minutes(130)
+        app = await pass_minutes(130, every=5)
         assert ("resolved", "MediaConnectionFailing", "ie1") in await happened(app)
         fired = [one.fingerprint for one in await app.store.events() if one.event == "firing"]
         assert len(fired) == len(set(fired)), "one incident, one page"
@@ -81,7 +81,7 @@ async def test_a_regional_outage_is_found_in_its_region_and_resolves(living):
 
 async def test_one_big_room_in_trouble_is_no_trouble_of_the_fleet(living):
     async with living("big-room-storm") as pass_minutes:
-        assert await happened(await pass_minutes(100)) == []
+        assert await happened(await pass_minutes(100, every=4)) == []
 
 
 async def test_api_trouble_blinds_alertd_for_a_while_which_it_says_and_takes_back(living):
@@ -97,12 +97,12 @@ async def test_two_hours_without_a_room_are_told_once_by_those_who_switched_that
     rules = tmp_path / "silence.yaml"
     rules.write_text((RULES / "silence.yaml").read_text().replace("enabled: false", "enabled: true"))
     async with living("silence", rules) as pass_minutes:
-        assert await happened(await pass_minutes(60)) == []
-        assert await happened(await pass_minutes(70)) == [("firing", "NoRoomsStart", "")]
-        seen = await happened(await pass_minutes(110))
+        assert await happened(await pass_minutes(60, every=5)) == []
+        assert await happened(await pass_minutes(70, every=5)) == [("firing", "NoRoomsStart", "")]
+        seen = await happened(await pass_minutes(110, every=5))
         assert seen == [("firing", "NoRoomsStart", ""), ("resolved", "NoRoomsStart", "")]
 
 
 async def test_silence_is_no_trouble_to_the_rules_as_they_ship(living):
     async with living("silence") as pass_minutes:
-        assert await happened(await pass_minutes(150)) == []
+        assert await happened(await pass_minutes(150, every=5)) == []
