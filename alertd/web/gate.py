@@ -128,14 +128,22 @@ def is_local(request: web.Request) -> bool:
 def sent_from_elsewhere(request: web.Request) -> str:
     """Why a change may not be what who sits at the browser wants, or an empty text.
 
-    A browser sends whatever a page asks it to, with the login it remembers, so it must say that the page is alertd's
-    own: Sec-Fetch-Site (W3C Fetch Metadata) and Origin (RFC 6454). Programs send neither.
+    A browser sends whatever a page asks it to, with the login it remembers, so it must say that the page belongs to
+    whom it asks: Sec-Fetch-Site (W3C Fetch Metadata; only https and this machine's pages have it) or Origin (RFC 6454).
+    Programs send neither. Those that show alerts and pass on what their own page asks for, as Karma does, pass on its
+    Origin, too: it counts less than Sec-Fetch-Site, and of a proxy not at all where no page of another site could have
+    asked for it without being granted that before (CORS-preflight of the Fetch standard), which nobody is here.
     """
-    origin = request.headers.get("Origin")
-    from_elsewhere = request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
-    if from_elsewhere or (origin is not None and origin.partition("://")[2] != request.host):
-        return "changes are not taken from pages of other sites"
-    return ""
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is None and origin is not None:
+        passed_on = "X-Forwarded-For" in request.headers and not _any_page_may_send(request)
+        site = "same-origin" if passed_on or origin.partition("://")[2] == request.host else "cross-site"
+    return "" if site in (None, "none", "same-origin") else "changes are not taken from pages of other sites"
+
+
+def _any_page_may_send(request: web.Request) -> bool:
+    """Whether a page may have this sent to another site unasked: the Fetch standard's CORS-safelisted requests."""
+    return request.method == "POST" and request.content_type != "application/json"
 
 
 def _address(request: web.Request) -> str:

@@ -15,6 +15,8 @@ from alertd.web.gate import USER, Gate, is_local
 LOGINS = Logins({"ann": hash_password("correct horse")}, {"deploy": hash_token("t0ken")})
 ANN = {"Authorization": f"Basic {base64.b64encode(b'ann:correct horse').decode()}"}
 BOB = {"Authorization": f"Basic {base64.b64encode(b'bob:guess').decode()}"}
+KARMA = {"Origin": "http://karma.example.com", "X-Forwarded-For": "192.0.2.7"}
+JSON = {"Content-Type": "application/json"}
 FROM_AFAR = {"Host": "alerts.example.com"}  # as through a proxy on this machine
 
 
@@ -70,6 +72,14 @@ async def test_and_others_may_read(client_of):
         ("POST", "/page", ANN | {"Sec-Fetch-Site": "cross-site"}, 403),
         ("POST", "/page", ANN | {"Sec-Fetch-Site": "same-site"}, 403),
         ("POST", "/page", ANN | {"Sec-Fetch-Site": "same-origin"}, 200),
+        ("POST", "/page", ANN | KARMA | JSON, 200),
+        ("DELETE", "/page", ANN | KARMA, 200),
+        ("POST", "/page", ANN | KARMA | {"Content-Type": "text/plain"}, 403),
+        ("POST", "/page", ANN | KARMA, 403),
+        ("POST", "/page", ANN | KARMA | JSON | {"Sec-Fetch-Site": "cross-site"}, 403),
+        ("POST", "/page", ANN | KARMA | {"Sec-Fetch-Site": "same-origin"}, 200),
+        ("POST", "/page", ANN | JSON | {"Origin": "http://karma.example.com"}, 403),
+        ("POST", "/page", KARMA | JSON, 401),
     ],
 )
 async def test_with_logins_changes_need_one_and_reading_from_elsewhere_too(client_of, method, path, headers, status):
