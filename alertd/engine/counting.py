@@ -222,7 +222,9 @@ class Windows:
             if sign > 0 and population.can_judge(group, minute):
                 if not group.fresh:
                     self._fresh.append(group)
-                group.fresh.setdefault(minute, set()).update(asked.name for asked, _ in count.matches)
+                matched = group.fresh.setdefault(minute, set())
+                for asked, _ in count.matches:
+                    matched.add(asked.name)
 
     def missing(self, late: Iterable[tuple[SettledRoom, int]], floors: Mapping[str, int]) -> Revisit:
         """What must be counted again before these rooms, which came very late, are folded, so that they can be judged.

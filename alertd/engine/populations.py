@@ -151,8 +151,9 @@ class Group:
     def note(self, minute: int, count: Count, sign: int) -> None:
         """Take a room into the books, however long ago it ended; with `sign` -1 take it out again."""
         if self.hourly is not None:
-            matched = [(asked.name, match.matched) for asked, match in count.matches]
-            self.hourly.note(minute, count.total, matched, sign)
+            self.hourly.note(minute, count.total, sign)
+            for asked, match in count.matches:
+                self.hourly.match(asked.name, minute, match.matched, sign)
         for asked, entry in count.entries:
             book = self.books.get(asked)
             if book is not None:
@@ -311,7 +312,7 @@ class Population:
 
     def can_judge(self, group: Group, minute: int) -> bool:
         """Whether all is counted among which a room is judged that ended in `minute`."""
-        if minute - self.minutes > self.kept_since:
+        if minute - self.keep + SLACK > self.kept_since:
             return True
         return group.kept_since <= self.kept_since and not self.revisits.lacking(
             self.among_which(minute), self.kept_since

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -41,12 +41,13 @@ class Hourly:
     totals: Rows = field(default_factory=lambda: Rows(2))
     matches: dict[str, Rows] = field(default_factory=dict)
 
-    def note(self, ended: int, total: int, matched: Iterable[tuple[str, int]], sign: int) -> None:
+    def note(self, ended: int, total: int, sign: int) -> None:
         """Count a room that ended in minute `ended`; with `sign` -1 take it out again."""
-        hour = ended // HOUR
-        self.totals.add(hour, (sign, sign * total))
-        for name, number in matched:
-            self.matches.setdefault(name, Rows(2)).add(hour, (sign, sign * number))
+        self.totals.add(ended // HOUR, (sign, sign * total))
+
+    def match(self, name: str, ended: int, matched: int, sign: int) -> None:
+        """Count what matches of it."""
+        self.matches.setdefault(name, Rows(2)).add(ended // HOUR, (sign, sign * matched))
 
     def bounds(self, name: str, hour: int, window: int) -> Bounds:
         """Of the windows of so many minutes that end in this hour."""
