@@ -120,7 +120,7 @@ class Windows:
     def counted(self) -> Counted:
         """What has been counted so far, to be kept, or to go on from under other rules; shared, not copied."""
         pasts = {one.name: one.past() for one in self._populations.values()}
-        tidying, revisits = replace(self._tidying), Revisits(dict(self._revisits.needed))
+        tidying, revisits = replace(self._tidying), self._revisits.copy()
         return Counted(pasts, self._accounts, self._settled_since, self.longest, self._mark(), tidying, revisits)
 
     def lacking(self, counted: Counted) -> list[Rule]:
@@ -137,7 +137,7 @@ class Windows:
             population.take_over(next(past for past in pasts if population.fits(past)))
         books = next(one for one in sources if self._fits(one))
         self._accounts, self._settled_since = dict(books.accounts), books.settled_since
-        self._tidying, self._revisits = replace(books.tidying), Revisits(dict(books.revisits.needed))
+        self._tidying, self._revisits = replace(books.tidying), books.revisits.copy()
 
     def _fits(self, counted: Counted) -> bool:
         """Whether the rooms of accounts were counted as these rules need them, and all is shown as it may be."""

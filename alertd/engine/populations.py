@@ -209,7 +209,7 @@ class Population:
         """What has been counted so far; shared, not copied."""
         asked = frozenset(one.name for one in self.asked)
         groups = {key: _kept(group) for key, group in self.groups.items()}
-        return Past(asked, self.people, self.kept_since, self.refused, Revisits(dict(self.revisits.needed)), groups)
+        return Past(asked, self.people, self.kept_since, self.refused, self.revisits.copy(), groups)
 
     def fits(self, past: Past | None) -> bool:
         """Whether what a population of this name had counted holds all that this one needs; it may hold more."""
@@ -218,7 +218,7 @@ class Population:
     def take_over(self, past: Past) -> None:
         """Go on from what a population of this name had counted, if it fits."""
         self.kept_since, self.refused = past.kept_since, past.refused
-        self.revisits = Revisits(dict(past.revisits.needed))
+        self.revisits = past.revisits.copy()
         for key, kept in past.groups.items():
             series = {asked: kept.series[asked.name] for asked in self.asked}
             group = self.groups[key] = self._made(key, kept.kept_since, kept.totals, series, kept.hourly)

@@ -17,7 +17,7 @@ KEPT_FOR = 360
 
 
 def slots(after: int, upto: int) -> range:
-    """The slots that hold the minutes with `after` < minute ≤ `upto`."""
+    """The slots that hold the minutes with `after` < minute ≤ `upto`, of which there is one at least."""
     return range((after + 1) // SLOT, upto // SLOT + 1)
 
 
@@ -35,6 +35,10 @@ class Revisits:
         """These slots are counted, and needed at minute `now`."""
         self.needed.update(dict.fromkeys(wanted, now))
 
+    def copy(self) -> Revisits:
+        """The same, to go another way from here on."""
+        return Revisits(dict(self.needed))
+
     def __contains__(self, minute: int) -> bool:
         return minute // SLOT in self.needed
 
@@ -47,7 +51,7 @@ class Revisits:
         """The minutes up to `upto` that lie in none of the slots."""
         found, after = [], EVER
         for slot in sorted(self.needed):
-            if (slot + 1) * SLOT > after + 1 and slot * SLOT - 1 > after:
+            if slot * SLOT - 1 > after:
                 found.append((after, min(slot * SLOT - 1, upto)))
             after = (slot + 1) * SLOT - 1
         return [gap for gap in [*found, (after, upto)] if gap[0] < gap[1]]
