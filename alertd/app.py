@@ -34,6 +34,7 @@ from alertd.store import Store, open_store
 from alertd.web import build_web, openapi
 from alertd.web.alertmanager import AlertmanagerApi
 from alertd.web.api import AlertdApi
+from alertd.web.backtesting import BacktestApi
 from alertd.web.changes import reload_route
 from alertd.web.gate import Gate
 from alertd.web.metrics import Metrics
@@ -381,7 +382,9 @@ async def served(app: App) -> AsyncIterator[str]:
     own = AlertdApi(app.store, lambda: app.policy, app.clock)
     for more in (SilencesApi(app.store, app.clock), PostingApi(app.store, app.clock), own):
         made.router.add_routes(more.routes())
-    made.router.add_routes([openapi.route()])
+    backtests = BacktestApi(lambda: app.config.path, app.clock)
+    made.router.add_routes([*backtests.routes(), openapi.route()])
+    made.on_shutdown.append(backtests.stop)
     made.router.add_routes(PrometheusApi(app.store, lambda: app.policy, app.clock).routes())
     made.router.add_routes([reload_route(lambda: app.reloader.reload("request"))])
     runner = web.AppRunner(made, access_log=None)

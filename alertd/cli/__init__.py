@@ -128,9 +128,12 @@ def export(config: Path, since: str | None, output: Path | None) -> None:
 @click.option("--to", "end", metavar="TIME", help="Up to TIME instead of the present (of --data: the end of the file).")
 @click.option("--data", type=FILE, metavar="FILE", help="The rooms of a history file, - on standard input; all of it.")
 @click.option("--skip-bad", is_flag=True, help="Pass by bad lines of --data instead of stopping at the first.")
+@click.option("--own", is_flag=True, help="Only the own history: never ask Twilio if it has nothing.")
+@click.option("--rules", type=FILE, metavar="RULES", help="The rules in this file or folder, not the configuration's.")
 @click.option("--against", type=FILE, metavar="RULES", help="Compare with the rules in this file or folder.")
 @click.option("--html", type=FILE, metavar="FILE", help="Write a page with a timeline of each rule to FILE.")
 @click.option("--zone", default="UTC", show_default=True, metavar="ZONE", help="The time zone of nights and times.")
+@click.option("--progress", is_flag=True, help="With --json: how far it is, and notes, as lines too.")
 @JSON
 def backtest(config: Path, **options: Any) -> None:  # noqa: ANN401 - the options as click gives them
     """What the rules would have fired and sent over the past: nothing is sent, nothing is changed.

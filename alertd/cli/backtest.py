@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,12 +25,14 @@ from alertd.engine.durations import format_duration
 from alertd.engine.groups import Notification
 from alertd.engine.outcome import Event
 from alertd.engine.rules import Rule
-from alertd.errors import AlertdError
+from alertd.errors import AlertdError, InputError, Problem
 from alertd.policy import policy_of
 from alertd.receivers.wording import line
 
 CURVES = 12
 """Groups of a rule whose curves are drawn."""
+SAY_EVERY = 1.0
+"""Real seconds between two lines that say how far it is."""
 MOST_FIRINGS = 200
 """Alerts told one by one to people."""
 
@@ -44,29 +47,37 @@ class Asked:
     end: str | None
     data: Path | None
     skip_bad: bool
+    own: bool
+    rules: Path | None
     against: Path | None
     html: Path | None
     zone: str
+    progress: bool
     as_json: bool
 
 
 def run_backtest(asked: Asked) -> None:
     """Go over the history and print what was found; InputError and SourceError as from what is read."""
     zone = _zone(asked.zone)
-    loaded = load(asked.config)
+    loaded = _loaded(asked)
     logs.set_up(loaded.config.log.format, "critical")  # what happened in the past is no news to a log
     others = () if asked.against is None else load_rules([asked.against]).rules
     wanted = Wanted(asked.since, asked.begin, asked.end, zone)
     findings, comparison = asyncio.run(_work(asked, loaded, others, wanted))
     if asked.html is not None:
         _write(asked.html, findings, zone, comparison)
-    for note in findings.notes:
-        click.secho(f"note: {note}", fg="yellow", err=True)
+    _note(findings, in_lines=asked.progress and asked.as_json)
     if asked.as_json:
         for said in _lines(findings, zone, comparison):
             click.echo(json.dumps(said, ensure_ascii=False))
     else:
         _print(findings, zone, comparison)
+
+
+def _loaded(asked: Asked) -> Loaded:
+    """The configuration, with the rules that are asked for."""
+    loaded = load(asked.config)
+    return loaded if asked.rules is None else replace(loaded, rules=load_rules([asked.rules]).rules)
 
 
 def _zone(name: str) -> ZoneInfo:
@@ -93,16 +104,24 @@ async def _found(asked: Asked, loaded: Loaded, rules: tuple[Rule, ...], wanted: 
     if asked.data is not None:
         return from_file(loaded, asked.data, wanted, skip_bad=asked.skip_bad)
     found = await from_store(loaded, rules, wanted)
+    if found is None and asked.own:
+        raise InputError([Problem("the own history", 0, 0, "no room in it ended within the range; name another one")])
     return await from_twilio(loaded, rules, wanted) if found is None else found
 
 
 async def _findings(asked: Asked, loaded: Loaded, rules: tuple[Rule, ...], found: Found) -> Findings:
     policy = replace(policy_of(loaded), rules=rules)
-    begin = found.history.begin
+    begin, end = found.history.begin, found.history.end
+    said_at = -SAY_EVERY
     with shown("hours judged") as show:
 
         def progress(at: int) -> None:
+            nonlocal said_at
             show((at - begin) // 3600)
+            if asked.progress and asked.as_json and time.monotonic() - said_at >= SAY_EVERY:
+                said_at = time.monotonic()
+                done = round((at - begin) / (end - begin), 3)
+                click.echo(json.dumps({"at": _iso(at), "event": "progress", "done": done}))
 
         return await go_over(
             found.history, policy, found.show, curves=0 if asked.html is None else CURVES, progress=progress
@@ -117,6 +136,16 @@ def _write(path: Path, findings: Findings, zone: ZoneInfo, comparison: Compariso
     except OSError as error:
         message = f"cannot write {path} ({error.strerror}); name a file in a folder that can be written"
         raise AlertdError(message) from None
+
+
+def _note(findings: Findings, *, in_lines: bool) -> None:
+    """What is odd about the figures: on standard error, or where all is to come in lines, in lines."""
+    failed = [f"rule {line(key)} failed: {line(error)}" for key, error in findings.errors.items()]
+    for note in (*findings.notes, *(failed if in_lines else ())):
+        if in_lines:
+            click.echo(json.dumps({"event": "note", "message": note}, ensure_ascii=False))
+        else:
+            click.secho(f"note: {note}", fg="yellow", err=True)
 
 
 # For machines

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from alertd.errors import StoreError
 
-Handler = Callable[[web.Request], Awaitable[web.Response]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 T = TypeVar("T")
 UNSET_YEAR = 1
 """amtool sends the first of January of year 1 for a time that is not set (Go's zero time)."""
@@ -38,7 +38,7 @@ class InvalidError(ValueError):
 def answering(handler: Handler) -> Handler:
     """The handler with its errors as a client of Alertmanager expects them."""
 
-    async def answer(request: web.Request) -> web.Response:
+    async def answer(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
         except BadRequestError as error:

@@ -49,6 +49,7 @@ def document() -> Schema:
                 "Notification": _notification(),
                 "Account": _account(),
                 "Room": _room(),
+                "Backtest": _posted_backtest(),
             },
             "securitySchemes": {
                 "user": {"type": "http", "scheme": "basic"},
@@ -90,7 +91,22 @@ def _paths() -> Schema:
                 "parameters": [limit],
             }
         },
+        "/api/alertd/backtest": {"post": _backtest()},
     }
+
+
+def _backtest() -> Schema:
+    asked = _operation("backtest", "What rules would have fired and sent over the own history.", None)
+    lines = (
+        "Findings, one JSON object a line, in the order of time, as `alertd backtest --json` prints them. On the way "
+    )
+    lines += (
+        "come lines with the event `progress`, then `note`, if anything is odd. The last line is `summary`, or `error` "
+    )
+    lines += "if it broke off."
+    asked["responses"]["200"] = {"description": lines, "content": {"application/x-ndjson": {"schema": TEXT}}}
+    asked["responses"]["429"] = {"description": "Another one is under way.", "content": _content({})}
+    return asked | {"requestBody": {"required": True, "content": _content(_ref("Backtest"))}}
 
 
 def _operation(name: str, summary: str, answer: Schema | None) -> Schema:
@@ -140,6 +156,23 @@ def _ack() -> Schema:
 def _posted_ack() -> Schema:
     duration = {"type": "string", "default": "4h", "description": "At most 7d.", "example": "2h"}
     return _object({"by": TEXT, "comment": TEXT, "duration": duration})
+
+
+def _posted_backtest() -> Schema:
+    file = {"type": "string", "maxLength": 262144, "description": "A rule file; default: the configuration's rules."}
+    other = file | {"description": "A rule file to compare with."}
+    instant = _maybe(INSTANT | {"description": "Not both since and from; default: a week, up to now."})
+    return _object(
+        {
+            "since": _maybe({"type": "string", "description": "A duration.", "example": "7d"}),
+            "from": instant,
+            "to": instant,
+            "zone": {"type": "string", "default": "UTC", "description": "Of nights.", "example": "Europe/Berlin"},
+            "rules": _maybe(file),
+            "against": _maybe(other),
+            "format": {"type": "string", "enum": ["yaml", "toml"], "default": "yaml", "description": "Of the rules."},
+        }
+    ) | {"additionalProperties": False}
 
 
 def _alert() -> Schema:
