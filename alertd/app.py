@@ -379,7 +379,7 @@ async def served(app: App) -> AsyncIterator[str]:
         app.store, lambda: app.policy, lambda: app.config.http.address, app.clock, began=app.clock.now()
     )
     made.router.add_routes(api.routes())
-    own = AlertdApi(app.store, lambda: app.policy, app.clock)
+    own = AlertdApi(app.store, lambda: app.policy, app.clock, app.forwarder.stands)
     for more in (SilencesApi(app.store, app.clock), PostingApi(app.store, app.clock), own):
         made.router.add_routes(more.routes())
     backtests = BacktestApi(lambda: app.config.path, app.clock)

@@ -84,17 +84,35 @@ class _Sent(NamedTuple):
         return cls(alert.starts_at, None if alert.state == "firing" else alert.ends_at, alert.annotations, at)
 
 
-@dataclass(slots=True, eq=False)
-class _Contact:
-    """A member, what it was sent of each alert, whether it took the last (None: not asked yet), and until when it is
-    left alone."""
+class Stand(NamedTuple):
+    """How the `member` (of so many) of an integration stands with an alert: when it took it last (None: not yet), and
+    what is wrong with it now."""
 
     integration: str
-    called: str
+    member: int
+    members: int
+    taken: float | None
+    error: str
+
+
+@dataclass(slots=True, eq=False)
+class _Contact:
+    """The `nth` of so many members, what it was sent of each alert, whether it took the last (None: not asked yet),
+    what is wrong if it did not, and until when it is left alone."""
+
+    integration: str
+    nth: int
+    of: int
     member: Member
     sent: dict[str, _Sent] = field(default_factory=dict)
     works: bool | None = None
+    error: str = ""
     rest_until: float = 0.0
+
+    @property
+    def called(self) -> str:
+        """What it is called before what is said of it."""
+        return f"member {self.nth} of {self.of}: " if self.of > 1 else ""
 
     def due_at(self, alert: Alert, resend: float) -> float:
         """When the alert is to be sent: once it is not what was sent, at once."""
@@ -116,7 +134,7 @@ class _Contact:
 
 def _contacts(members: Mapping[str, Sequence[Member]]) -> list[_Contact]:
     return [
-        _Contact(name, f"member {nth} of {len(cluster)}: " if len(cluster) > 1 else "", member)
+        _Contact(name, nth, len(cluster), member)
         for name, cluster in members.items()
         for nth, member in enumerate(cluster, start=1)
     ]
@@ -188,6 +206,15 @@ class Forwarder:
             if all(contact.works for contact in self._contacts if contact.integration == integration):
                 await self._store.clear_trouble("delivery", integration, now)
 
+    def stands(self, alert: Alert) -> list[Stand]:
+        """How each member stands with an alert that is forwarded to it; nothing where routes do not lead there."""
+        led_to, mark = _led_to(self._policy, alert), alert.fingerprint
+        return [
+            Stand(one.integration, one.nth, one.of, one.sent[mark].at if mark in one.sent else None, one.error)
+            for one in self._contacts
+            if one.integration in led_to
+        ]
+
     async def settle(self) -> None:
         """Send until nothing more is to be sent now, for a single cycle."""
         while True:
@@ -215,7 +242,7 @@ class Forwarder:
                 failure = failure or error
                 if not error.permanent:
                     break
-        contact.works = failure is None
+        contact.works, contact.error = failure is None, str(failure or "")
         if failure is not None:
             await self._failed(contact, failure)
 

@@ -37,8 +37,15 @@ receiver = "nobody"
 matchers = ['alertname="MediaLost"']
 receiver = "oncall"
 group_wait = "30s"
+[[route.routes]]
+matchers = ['alertname="Passed"']
+receiver = "central"
 [[receivers]]
 name = "nobody"
+[[receivers]]
+name = "central"
+[[receivers.alertmanager]]
+url = ["{members[0]}", "{members[1]}"]
 [[receivers]]
 name = "oncall"
 [[receivers.webhook]]
@@ -54,6 +61,9 @@ rules:
     annotations: {summary: media was lost}
   - alert: Untold
     match: {error_code: 53000}
+    any: true
+  - alert: Passed
+    match: {error_code: 53001}
     any: true
 """
 SPEED = 60.0
@@ -78,7 +88,7 @@ class Running(NamedTuple):
 
 
 @pytest.fixture
-async def running(tmp_path, unused_tcp_port) -> AsyncIterator[Running]:
+async def running(tmp_path, unused_tcp_port, member, other) -> AsyncIterator[Running]:
     heard: list[dict[str, Any]] = []
 
     async def take(request: web.Request) -> web.Response:
@@ -94,7 +104,11 @@ async def running(tmp_path, unused_tcp_port) -> AsyncIterator[Running]:
     async with TestServer(app) as server:
         (tmp_path / "rules.yaml").write_text(RULES)
         path = tmp_path / "alertd.toml"
-        path.write_text(CONFIG.format(port=unused_tcp_port, hook=str(server.make_url("/")).rstrip("/")))
+        path.write_text(
+            CONFIG.format(
+                port=unused_tcp_port, hook=str(server.make_url("/")).rstrip("/"), members=(member.url, other.url)
+            )
+        )
         async with built(load(path), FastClock(time.time(), SPEED)) as daemon, served(daemon):
             loops = asyncio.create_task(daemon.run())
             yield Running(f"http://127.0.0.1:{unused_tcp_port}", path, heard)
@@ -122,6 +136,27 @@ async def test_it_says_why_nobody_is_told(running):
     assert "oncall/webhook[0]: not told: silenced by " in said
     assert status == 1
     assert not [one for one in running.heard if one["commonLabels"].get("alertname") == "MediaLost"]
+
+
+async def test_what_is_forwarded_is_followed_to_every_member(running, member, other):
+    status, said = await running.alertd("drill", "Passed", "--config", str(running.config))
+    assert "central/alertmanager[0], member 1 of 2: forwarded at " in said
+    assert "central/alertmanager[0], member 2 of 2: forwarded at " in said
+    assert status == 0
+    for one in (member, other):
+        assert ["Passed"] in one.names()
+        assert one.got[-1][0]["labels"]["alertd_test"] == "true"
+    _, said = await running.alertd("alerts")
+    assert "central/alertmanager[0], member 2 of 2: forwarded at " in said
+
+
+async def test_a_member_that_does_not_take_it_is_told_with_its_answer(running, member, other):
+    other.status, other.text = 500, "disk full"
+    status, said = await running.alertd("drill", "Passed", "--config", str(running.config))
+    assert "member 1 of 2: forwarded at " in said
+    assert "member 2 of 2: not forwarded: " in said
+    assert "500" in said
+    assert status == 1
 
 
 async def test_it_says_that_a_route_leads_to_nobody(running):

@@ -70,8 +70,19 @@ def _lines(one: dict[str, Any]) -> list[str]:
         *([f"    {line(one['quiet'])}"] if one["quiet"] else []),
         *([f"    acknowledged by {line(ack['by'])} until {ack['until']}: {line(ack['comment'])}"] if ack else []),
         *[f"    {line(way)}" for way in told],
+        *[f"    {line(forwarded_to(each))}: {line(_taken(each))}" for each in one["forwarded"]],
     ]
     return [words for words in shown if words.strip()]
+
+
+def forwarded_to(each: dict[str, Any]) -> str:
+    """What a member of a cluster of Alertmanagers is called."""
+    return f"{each['integration']}" + (f", member {each['member']} of {each['members']}" if each["members"] > 1 else "")
+
+
+def _taken(each: dict[str, Any]) -> str:
+    error = f"; {each['error']}" if each["error"] else ""
+    return (f"forwarded at {each['taken']}" if each["taken"] else "not forwarded yet") + error
 
 
 def _told(each: dict[str, Any]) -> str:

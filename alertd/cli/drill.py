@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from alertd.cli.alerts import forwarded_to
 from alertd.cli.daemon import ask
 from alertd.cli.names import rule_named
 from alertd.config import load
@@ -69,11 +70,20 @@ def _stand(url: str, fingerprint: str) -> Iterator[tuple[str, tuple[str, str]]]:
     found = [one for one in ask(url, "GET", "/api/alertd/alerts") if one["fingerprint"] == fingerprint]
     if not found or found[0]["state"] != "firing":
         return
-    if not found[0]["notifications"]:
-        yield "nobody", ("failed", "its route leads to a receiver without integrations, or to one that is forwarded to")
+    if not found[0]["notifications"] and not found[0]["forwarded"]:
+        yield "nobody", ("failed", "its route leads to a receiver without integrations")
+    for each in found[0]["forwarded"]:
+        yield forwarded_to(each), _forwarded(each)
     entries = ask(url, "GET", "/api/alertd/notifications?limit=200")
     for way in found[0]["notifications"]:
         yield way["integration"], _way(way, found[0], entries)
+
+
+def _forwarded(each: Mapping[str, Any]) -> tuple[str, str]:
+    """How one Alertmanager stands that it is forwarded to."""
+    if each["taken"]:
+        return "sent", f"forwarded at {each['taken']}; what it does with it is its own matter"
+    return ("failed", f"not forwarded: {each['error']}") if each["error"] else ("waiting", "not forwarded yet")
 
 
 def _way(way: Mapping[str, Any], alert: Mapping[str, Any], entries: list[dict[str, Any]]) -> tuple[str, str]:

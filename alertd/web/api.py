@@ -3,7 +3,7 @@ after it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from alertd.engine.durations import parse_duration
 from alertd.engine.groups import Group
 from alertd.engine.outcome import Policy, Snapshot
 from alertd.engine.telling import Quieted
+from alertd.forward import Stand
 from alertd.receivers.webhook import facts, rfc3339
 from alertd.store import OutboxEntry, Store
 from alertd.web.answers import BadRequestError, MissingError, answering, as_json, body_of
@@ -41,11 +42,13 @@ class PostedAck(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class AlertdApi:
-    """The API over a store; `running` gives the policy of the running configuration."""
+    """The API over a store; `running` gives the policy of the running configuration, `forwarded` how the Alertmanagers
+    stand with an alert that it is sent to."""
 
     store: Store
     running: Callable[[], Policy]
     clock: Clock
+    forwarded: Callable[[Alert], Sequence[Stand]] = lambda _alert: ()
 
     def routes(self) -> list[web.RouteDef]:
         """Every path."""
@@ -62,7 +65,7 @@ class AlertdApi:
         """What is pending or fires, with the reason for it, who looks after it, and who was told, or why not."""
         moment = await self._moment()
         shown = [one for _, one in sorted(moment.snapshot.alerts.items()) if one.state in ("pending", "firing")]
-        return as_json([_alert_json(one, moment) for one in shown])
+        return as_json([_alert_json(one, moment, self.forwarded(one)) for one in shown])
 
     async def acknowledge(self, request: web.Request) -> web.Response:
         """Somebody looks after an alert that fires; nobody is told of it again until then, or until it is over."""
@@ -150,7 +153,7 @@ class _Moment(NamedTuple):
     quieted: Quieted
 
 
-def _alert_json(alert: Alert, moment: _Moment) -> dict[str, Any]:
+def _alert_json(alert: Alert, moment: _Moment, stands: Sequence[Stand]) -> dict[str, Any]:
     acks = standing(moment.snapshot.acks, moment.snapshot.alerts, moment.now)
     ack = acks.get(alert.fingerprint)
     return {
@@ -165,8 +168,13 @@ def _alert_json(alert: Alert, moment: _Moment) -> dict[str, Any]:
         "quiet": moment.quieted.why(alert) if alert.state == "firing" else "",
         "acknowledged": None if ack is None else _ack_json(ack),
         "notifications": list(_told(alert, moment)) if alert.state == "firing" else [],
+        "forwarded": [_stand_json(stand) for stand in stands] if alert.state == "firing" else [],
         "alertd": facts(alert),
     }
+
+
+def _stand_json(stand: Stand) -> dict[str, Any]:
+    return stand._asdict() | {"taken": None if stand.taken is None else rfc3339(int(stand.taken))}
 
 
 def _ack_json(ack: Ack) -> dict[str, Any]:

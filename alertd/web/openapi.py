@@ -177,6 +177,8 @@ def _posted_backtest() -> Schema:
 
 def _alert() -> Schema:
     told = _object(integration=TEXT, told=_maybe(INSTANT), why=TEXT)
+    number = {"type": "integer", "minimum": 1}
+    stand = _object(integration=TEXT, member=number, members=number, taken=_maybe(INSTANT), error=TEXT)
     return _object(
         fingerprint=FINGERPRINT,
         state={"type": "string", "enum": ["pending", "firing"]},
@@ -189,6 +191,7 @@ def _alert() -> Schema:
         quiet=TEXT | {"description": "What silences or inhibits it; empty if nothing does."},
         acknowledged={"nullable": True, "allOf": [_ref("Ack")]},
         notifications={"type": "array", "items": told},
+        forwarded={"type": "array", "items": stand, "description": "When other Alertmanagers took it last."},
         alertd={"type": "object", "description": "Sample, evidence and explanation, as in webhooks."},
     )
 
