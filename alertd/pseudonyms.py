@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,6 @@ def shown(config: Config, key: bytes) -> Show:
 
     def show(personal: Field, value: str) -> str:
         plain = config.privacy.show_identities if "identity" in personal.name else config.privacy.show_room_names
-        return value if plain else f"anon-{hmac.new(key, value.encode(), hashlib.sha256).hexdigest()[:10]}"
+        return value if plain else f"anon-{hmac.digest(key, value.encode(), 'sha256').hex()[:10]}"
 
     return show

@@ -339,8 +339,10 @@ class Windows:
             settled, match = reading.settled, asked.match
             try:
                 found = {place for place, facts in enumerate(reading.facts) if match(facts)}
-                for place in found.difference(reading.shown):
-                    reading.shown[place] = self._evidence(settled, settled.participants[place])
+                if unseen := found.difference(reading.shown):
+                    room_name = self._personal(_ROOM_NAME, settled.room.room_name)
+                    for place in unseen:
+                        reading.shown[place] = self._evidence(settled, settled.participants[place], room_name)
             except Exception as error:  # noqa: BLE001 - as above
                 self._failed(asked.rules, settled, error)
                 found = set()
@@ -351,14 +353,14 @@ class Windows:
         for key in rules:
             self.faults[key] = f"room {settled.room.room_sid} cannot be counted: {type(error).__name__}"
 
-    def _evidence(self, settled: SettledRoom, participant: Participant) -> Evidence:
+    def _evidence(self, settled: SettledRoom, participant: Participant, room_name: str | None) -> Evidence:
         room, code = settled.room, participant.error_code or None
         return Evidence(
             ended=settled.ended,
             participant_sid=participant.participant_sid,
             room_sid=room.room_sid,
             account=settled.account,
-            room_name=self._personal(_ROOM_NAME, room.room_name),
+            room_name=room_name,
             identity=self._personal(_IDENTITY, participant.participant_identity),
             end_reason=participant.end_reason,
             error_code=code,

@@ -25,9 +25,13 @@ Key = tuple[str, ...]
 Facts = tuple[Fact, ...]
 
 
+SHARED = 60
+"""Minutes that are kept at least, however short a rule's windows are: what is kept equally long is counted once."""
+
+
 def to_keep(rule: Rule) -> int:
     """Minutes to keep for a rule at least."""
-    return rule.kind.minutes + SLACK
+    return max(rule.kind.minutes, SHARED) + SLACK
 
 
 @dataclass(slots=True)
@@ -173,10 +177,10 @@ class Population:
     """The rules that look at the same participants, split in the same way, equally far back; and the groups they saw.
 
     `among` tells whom they look at (None: everybody), `columns` which of a participant's label texts make the group's
-    key, `name` is all that in writing, `keep` how many minutes are kept at least; `people` says whether any rule counts
-    identities; `refused` is the latest minute of a room that found no place among the groups. Minutes up to
-    `kept_since` are forgotten but those that were counted again (`revisits`). `matching` are the groups in which a
-    condition matches: most have none, and need not be looked at to know that.
+    key, `name` is all that in writing, `keep` how many minutes are kept at least, `minutes` how many back the rules
+    look; `people` says whether any rule counts identities; `refused` is the latest minute of a room that found no place
+    among the groups. Minutes up to `kept_since` are forgotten but those that were counted again (`revisits`).
+    `matching` are the groups in which a condition matches: most have none, and need not be looked at to know that.
     """
 
     name: str
@@ -187,6 +191,7 @@ class Population:
     max_groups: int
     rules: list[tuple[Rule, Asked]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
+    minutes: int = 0
     people: bool = False
     groups: dict[Key, Group] = field(default_factory=dict)
     matching: dict[Asked, dict[Key, Group]] = field(default_factory=dict)
@@ -194,14 +199,10 @@ class Population:
     refused: int | None = None
     revisits: Revisits = field(default_factory=Revisits)
 
-    @property
-    def minutes(self) -> int:
-        """How many minutes back the rules look."""
-        return self.keep - SLACK
-
     def take(self, rule: Rule, asked: Asked) -> None:
         """Take in one more rule, before anything is counted."""
         self.rules.append((rule, asked))
+        self.minutes = max(self.minutes, rule.kind.minutes)
         self.asked = list(dict.fromkeys([*self.asked, asked]))
         self.people = self.people or rule.kind.of == "identities"
 
@@ -312,7 +313,7 @@ class Population:
 
     def can_judge(self, group: Group, minute: int) -> bool:
         """Whether all is counted among which a room is judged that ended in `minute`."""
-        if minute - self.keep + SLACK > self.kept_since:
+        if minute - self.minutes > self.kept_since:
             return True
         return group.kept_since <= self.kept_since and not self.revisits.lacking(
             self.among_which(minute), self.kept_since

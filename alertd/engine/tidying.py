@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-TIDY_EVERY = 10
-"""Minutes between forgettings."""
+TIDY_EVERY = 30
+"""Minutes between forgettings of windows: more often costs more time than it saves memory."""
+BOOKS_EVERY = 10
+"""Minutes between those of books, whose answers depend on it."""
 
 
 @dataclass(slots=True)
@@ -17,7 +19,7 @@ class Tidying:
 
     def books_due(self, minute: int) -> int | None:
         """The minute, a whole ten, up to which books forget at `minute`, whenever alertd was started; noted if any."""
-        due = minute - minute % TIDY_EVERY
+        due = minute - minute % BOOKS_EVERY
         if due == self.books:
             return None
         self.books = due

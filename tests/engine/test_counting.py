@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from alertd.engine.conditions import parse_condition
 from alertd.engine.counting import EVERY_RULE, SLACK, Windows
 from alertd.engine.kinds import Absent, Count, Rate
+from alertd.engine.populations import to_keep
 from alertd.engine.records import SettledRoom
 from alertd.engine.revisits import KEPT_FOR, SLOT, Revisit
 from alertd.engine.rules import Rule
+from alertd.engine.tidying import TIDY_EVERY
 from alertd.engine.windows import NOTHING
 
 NOON = 1_772_452_800 // 60
@@ -179,7 +181,7 @@ def test_more_groups_than_a_rule_may_have_are_refused_and_that_is_said_as_long_a
     assert set(groups(windows, one)) == {("media_region=r0",), ("media_region=r1",)}
     assert windows.refused(one)
     windows.fold(call(3, 1, media_region="r0"))
-    windows.forget(NOON + 30 + SLACK + 4, {})
+    windows.forget(NOON + to_keep(one) + 4, {})
     assert not windows.refused(one)
 
 
@@ -187,7 +189,7 @@ def test_a_group_that_finds_a_place_later_does_not_count_the_minutes_in_which_it
     one = rule(by=("media_region",), max_groups=1)
     refused = call(5, 1, 1, media_region="au1")
     windows = counted(one, call(0, 1, media_region="us1"), refused)
-    windows.forget(NOON + 30 + SLACK, {})
+    windows.forget(NOON + to_keep(one), {})
     windows.fold(call(6, 0, 3, media_region="au1"))
     windows.fold(refused, -1)
     assert groups(windows, one) == {("media_region=au1",): (1, 0, 3)}
@@ -204,7 +206,7 @@ def test_what_no_rule_looks_back_to_is_forgotten_but_firing_groups_keep_theirs(c
     short, long = rule(), rule(alert="B", kind=Rate(above=0.1, over=7200))
     windows = counted([short, long], call(0, 1, 1), call(100, 1, 1))
     (quiet,), (firing,) = windows.groups(short), windows.groups(long)
-    windows.forget(NOON + 100 + 30 + SLACK, {})
+    windows.forget(NOON + 100 + to_keep(short), {})
     assert (len(quiet.series.totals), len(firing.series.totals)) == (0, 1)
     assert list(windows.groups(short)) == []
     windows.forget(NOON + 1000, {firing.fingerprint: NOON + 50})
@@ -217,11 +219,12 @@ def test_what_no_rule_looks_back_to_is_forgotten_but_firing_groups_keep_theirs(c
 def test_forgetting_waits_a_little_so_that_late_rooms_in_numbers_are_read_once(call):
     one = rule()
     windows = counted(one, call(0, 1, 1))
-    windows.forget(NOON + 30 + SLACK - 1, {})
+    kept = to_keep(one)
+    windows.forget(NOON + kept - 1, {})
     (group,) = windows.groups(one)
-    windows.forget(NOON + 30 + SLACK + 8, {})
+    windows.forget(NOON + kept + TIDY_EVERY - 2, {})
     assert len(group.series.totals) == 1
-    windows.forget(NOON + 30 + SLACK + 9, {})
+    windows.forget(NOON + kept + TIDY_EVERY - 1, {})
     assert len(group.series.totals) == 0
 
 
