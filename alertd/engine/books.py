@@ -6,9 +6,11 @@ A book belongs to one group and one condition; everything in it can be taken out
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
+from itertools import accumulate
 from math import frexp, ldexp
 from typing import NamedTuple, Protocol
 
@@ -211,12 +213,11 @@ class Quantities:
     def percentile(self, percent: int, after: int, upto: int) -> float:
         """The smallest value that at least `percent` % of the values do not exceed (nearest rank), 0 of none."""
         spread = self._bags.within(after, upto)
-        rank, passed = max(1, -(-percent * sum(spread.values()) // 100)), 0
-        for place in sorted(spread):
-            passed += spread[place]
-            if passed >= rank:
-                return value_at(place)
-        return 0.0
+        if not spread:
+            return 0.0
+        places = sorted(spread)
+        passed = list(accumulate(map(spread.__getitem__, places)))
+        return value_at(places[bisect_left(passed, max(1, -(-percent * passed[-1] // 100)))])
 
     def _millionths(self, after: int, upto: int) -> int:
         _, _, high, low = self._rows.between(after, upto)
