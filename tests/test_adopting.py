@@ -73,7 +73,8 @@ FEW = rule("Few", Rate(above=0.5, min=20), match=OTHERS)
 SLOW = rule("Short", Metric(field="duration_sec", agg="p50", below=100, over=1800, min=10), match=EVERYTHING)
 BEFORE = (MANY, SHARE, SLOW, FEW, rule("Quiet", Absent(fewer_than=3, over=3600), match=EVERYTHING))
 CHANGES: dict[str, tuple[Rule, ...]] = {
-    "a rule is added": (*BEFORE, rule("More", Count(at_least=3), match=OTHERS)),
+    "a rule is added": (*BEFORE, rule("More", Count(at_least=3), match=GONE)),
+    "a rule is added that counts what others do": (*BEFORE, rule("More", Count(at_least=3), match=OTHERS)),
     "a rule of a new population is added": (*BEFORE, rule("There", Count(at_least=3), among=SOME, by=())),
     "rules that keep books are added": (
         *BEFORE,
@@ -89,11 +90,14 @@ CHANGES: dict[str, tuple[Rule, ...]] = {
     "a limit is changed": (MANY, replace(SHARE, kind=Rate(above=0.3, min=20)), *BEFORE[2:]),
     "a condition is changed": (replace(MANY, match=GONE), *BEFORE[1:]),
     "a population is changed": (replace(MANY, among=SOME), *BEFORE[1:]),
-    "groups are changed": (replace(MANY, by=("account",)), *BEFORE[1:]),
+    "groups are changed": (replace(MANY, by=("media_region",)), *BEFORE[1:]),
+    "groups are those of another rule": (replace(MANY, by=("account",)), *BEFORE[1:]),
     "a window is changed": (MANY, replace(SHARE, kind=Rate(above=0.08, min=20, over=7200)), *BEFORE[2:]),
     "a metric is changed": (*BEFORE[:2], replace(SLOW, match=LOST), *BEFORE[3:]),
 }
 NOTHING_NEW = (
+    "a rule is added that counts what others do",
+    "groups are those of another rule",
     "a rule is removed",
     "all rules are removed",
     "a label is changed",
