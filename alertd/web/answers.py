@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
+from alertd.engine.durations import parse_duration
 from alertd.errors import StoreError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -70,6 +71,17 @@ def time_text(instant: float) -> str:
 def instant_of(moment: datetime | None) -> float | None:
     """Seconds since the epoch; None for a time that is not set."""
     return None if moment is None or moment.year <= UNSET_YEAR else moment.timestamp()
+
+
+def seconds_of(text: str, most: int, too_long: str) -> int:
+    """A duration that a client wrote, in seconds; BadRequestError if it is none, is nothing, or is more than `most`."""
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise BadRequestError(str(error)) from None
+    if not 0 < seconds <= most:
+        raise BadRequestError(too_long)
+    return seconds
 
 
 async def body_of(request: web.Request, kind: type[T], name: str) -> T:

@@ -14,20 +14,20 @@ from aiohttp import web
 from alertd.clock import Clock
 from alertd.engine.acks import Ack, standing
 from alertd.engine.alerts import Alert
-from alertd.engine.durations import parse_duration
 from alertd.engine.groups import Group
 from alertd.engine.outcome import Policy, Snapshot
 from alertd.engine.telling import Quieted
 from alertd.forward import Stand
 from alertd.receivers.webhook import facts, rfc3339
 from alertd.store import OutboxEntry, Store
-from alertd.web.answers import BadRequestError, MissingError, answering, as_json, body_of
+from alertd.web.answers import BadRequestError, MissingError, answering, as_json, body_of, seconds_of
 from alertd.web.gate import USER, signed
 
 log = structlog.get_logger()
 
 USUAL_ACK, LONGEST_ACK = "4h", 7 * 86400
 """How long an acknowledgement stands unless something else is said, and at most (seconds)."""
+TOO_LONG = "an acknowledgement stands for at most 7d; a silence may be longer"
 LONGEST_COMMENT = 1000
 MOST_LISTED = 1000
 
@@ -74,7 +74,7 @@ class AlertdApi:
         ack = Ack(
             fingerprint=alert.fingerprint,
             at=moment.now,
-            until=moment.now + _seconds(sent.duration),
+            until=moment.now + seconds_of(sent.duration, LONGEST_ACK, TOO_LONG),
             by=signed(sent.by[:100], request.get(USER, "")),
             comment=sent.comment[:LONGEST_COMMENT],
         )
@@ -217,16 +217,6 @@ def _firing(request: web.Request, moment: _Moment) -> Alert:
     if alert is None or alert.state != "firing":
         raise MissingError(f"no alert with the fingerprint {mark[:50]} fires")
     return alert
-
-
-def _seconds(duration: str) -> int:
-    try:
-        seconds = parse_duration(duration)
-    except ValueError as error:
-        raise BadRequestError(str(error)) from None
-    if not 0 < seconds <= LONGEST_ACK:
-        raise BadRequestError("an acknowledgement stands for at most 7d; a silence may be longer")
-    return seconds
 
 
 def _limit(request: web.Request) -> int:

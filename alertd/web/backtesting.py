@@ -19,9 +19,7 @@ import structlog
 from aiohttp import web
 
 from alertd.clock import Clock
-from alertd.engine.durations import parse_duration
-from alertd.errors import StoreError
-from alertd.web.answers import BadRequestError, answering, as_json, body_of
+from alertd.web.answers import BadRequestError, answering, as_json, body_of, seconds_of
 
 log = structlog.get_logger()
 
@@ -35,6 +33,8 @@ NICE = 10
 """What is asked of the past waits for what goes on now."""
 WRONG_INPUT = 2
 """The command's status where what it was asked for is wrong."""
+OWN_WORDS = "alertd: "
+"""How the command begins what it says of an error that it knows."""
 MOST_SAID = 64 * 1024
 """Characters kept of what the command says on standard error."""
 
@@ -122,16 +122,16 @@ async def _answer(request: web.Request, process: Process, said: asyncio.Task[str
         raise RuntimeError("the backtest has no output")
     part = await process.stdout.read(MOST_SAID)
     if not part:
-        _complain(await process.wait(), _without(await said, folder))
+        status = await process.wait()
+        return as_json(_told(status, await said, folder), 400 if status == WRONG_INPUT else 500)
     answer = web.StreamResponse(headers={"Cache-Control": "no-store", "Content-Type": "application/x-ndjson"})
     await answer.prepare(request)
     try:
         while part:
             await answer.write(part)
             part = await process.stdout.read(MOST_SAID)
-        if await process.wait():
-            log.warning("backtest_broke_off", status=process.returncode)
-            message = _without(await said, folder) or "the backtest was stopped"
+        if status := await process.wait():
+            message = _told(status, await said, folder)
             await answer.write(msgspec.json.encode({"event": "error", "message": message}) + b"\n")
         await answer.write_eof()
     except ConnectionError:
@@ -147,16 +147,14 @@ async def _read(process: Process) -> str:
     return kept.decode(errors="replace")
 
 
-def _complain(status: int, said: str) -> None:
-    if status == WRONG_INPUT:
-        raise BadRequestError(said)
-    log.error("backtest_failed", status=status)
-    raise StoreError(said.removeprefix("alertd: ") or "the backtest was stopped")
-
-
-def _without(said: str, folder: str) -> str:
-    """The complaints without where the rules were put meanwhile."""
-    return said.replace(f"{folder}/", "").strip()
+def _told(status: int | None, said: str, folder: str) -> str:
+    """What went wrong, in the command's own words, without where the rules were put; what broke is for the log."""
+    said = said.replace(f"{folder}/", "").strip()
+    if not said or status == WRONG_INPUT:
+        return said or "the backtest was stopped"
+    log.error("backtest_failed", status=status, said=said)
+    own = said.startswith(OWN_WORDS)
+    return said.removeprefix(OWN_WORDS) if own else "the backtest failed; alertd's log says how"
 
 
 def _range(sent: PostedBacktest, now: float) -> Iterator[str]:
@@ -172,7 +170,8 @@ def _range(sent: PostedBacktest, now: float) -> Iterator[str]:
             raise BadRequestError("nothing lies between from and to")
         yield f"--from={begin.isoformat()}"
     if sent.since is not None:
-        yield f"--since={_duration(sent.since)}"
+        most = int(FARTHEST.total_seconds())
+        yield f"--since={seconds_of(sent.since, most, f'since: at most {FARTHEST.days}d are gone over')}s"
     yield f"--zone={_zone(sent.zone)}"
 
 
@@ -183,16 +182,6 @@ def _moment(name: str, sent: datetime | None, present: datetime) -> datetime:
         raise BadRequestError(f"{name}: write a time with its zone, such as 2026-03-02T12:00:00Z")
     if not present - FARTHEST <= sent <= present:
         raise BadRequestError(f"{name}: write a time that is past, but not longer than {FARTHEST.days} days")
-    return sent
-
-
-def _duration(sent: str) -> str:
-    try:
-        seconds = parse_duration(sent)
-    except ValueError as error:
-        raise BadRequestError(f"since: {error}") from None
-    if not 0 < seconds <= FARTHEST.total_seconds():
-        raise BadRequestError(f"since: write a duration of at most {FARTHEST.days}d")
     return sent
 
 

@@ -99,11 +99,9 @@ def _backtest() -> Schema:
     asked = _operation("backtest", "What rules would have fired and sent over the own history.", None)
     lines = (
         "Findings, one JSON object a line, in the order of time, as `alertd backtest --json` prints them. On the way "
-    )
-    lines += (
         "come lines with the event `progress`, then `note`, if anything is odd. The last line is `summary`, or `error` "
+        "if it broke off."
     )
-    lines += "if it broke off."
     asked["responses"]["200"] = {"description": lines, "content": {"application/x-ndjson": {"schema": TEXT}}}
     asked["responses"]["429"] = {"description": "Another one is under way.", "content": _content({})}
     return asked | {"requestBody": {"required": True, "content": _content(_ref("Backtest"))}}

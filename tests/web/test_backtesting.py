@@ -145,8 +145,8 @@ async def test_without_a_range_it_is_the_last_week_by_the_clock_of_the_daemon(cl
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"since": "soon"}, "since: "),
-        ({"since": "400d"}, "since: write a duration of at most 366d"),
+        ({"since": "soon"}, "'soon' is not a duration; write it like"),
+        ({"since": "400d"}, "since: at most 366d are gone over"),
         ({"since": "1h", "from": SPAN["from"]}, "write since or from, not both"),
         ({"from": "2026-03-02T12:00:00"}, "from: write a time with its zone"),
         ({"from": "0001-01-01T00:00:00Z"}, "from: write a time that is past, but not longer than 366 days"),
@@ -164,6 +164,11 @@ async def test_what_cannot_be_asked_for_is_refused_with_what_would_be_right(clie
 
 async def test_a_key_that_nobody_knows_is_refused(client):
     assert "unknown field `sinse`" in (await refused(client, {"sinse": "7d"}))["message"]
+
+
+async def test_a_database_that_cannot_be_read_is_told(client, config):
+    config.write_text(CONFIG.replace("alertd.db", "rules.yaml"))
+    assert "database" in await refused(client, SPAN, 500)
 
 
 async def test_one_is_made_at_a_time(client):
