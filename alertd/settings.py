@@ -12,9 +12,12 @@ from alertd.engine.durations import parse_duration
 
 
 class Table(BaseModel):
-    """A table of settings: frozen once read, and an unknown key is an error."""
+    """A table of settings: frozen once read, and an unknown key is an error.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=False)
+    Its validator is built when it is first needed: a command that reads rules alone needs none for the configuration.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=False, defer_build=True)
 
 
 def _seconds(value: object) -> int:

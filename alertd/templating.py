@@ -22,7 +22,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import lru_cache
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING
 
 import jinja2
@@ -108,7 +108,8 @@ def compile_text(
     return lambda variables: _render(template, name, limit, variables)
 
 
-def entries_read(source: str, variable: str) -> dict[str, int]:
+@lru_cache(maxsize=4096)
+def entries_read(source: str, variable: str) -> Mapping[str, int]:
     """What a template that compiles reads of a mapping by name, such as `labels.account`, each with its first line."""
     tree = _environment(autoescape=False, escape=None).parse(source)
     read: dict[str, int] = {}
@@ -117,7 +118,7 @@ def entries_read(source: str, variable: str) -> dict[str, int]:
             name = node.attr if isinstance(node, nodes.Getattr) else getattr(node.arg, "value", None)
             if isinstance(name, str):
                 read.setdefault(name, node.lineno)
-    return read
+    return MappingProxyType(read)
 
 
 def message_variables(notification: Notification, external_url: str) -> dict[str, object]:

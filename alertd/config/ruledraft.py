@@ -16,7 +16,7 @@ from alertd.config.mistakes import dotted
 from alertd.config.reading import Document, KeyPath, Written
 from alertd.config.ruletables import CONDITIONS, KINDS, OF_EVERYBODY, RuleTable, Shared
 from alertd.engine.conditions import EVERYTHING, Condition, Parsed, both, parse_condition, parse_expression
-from alertd.engine.fields import Field, UnknownFieldError, find_field, label_name
+from alertd.engine.fields import Field, UnknownFieldError, find_field, label_name, look_up_field
 from alertd.engine.kinds import Absent, Anomaly, AnyKind, BurnRate, Count, Distinct, Metric, NewValue, Rate, Spike
 from alertd.engine.rules import Annotation, Rule
 from alertd.errors import Problem
@@ -163,10 +163,8 @@ def plain(data: object, *, version: bool = False) -> object:
 
 
 def _is_version(key: str) -> bool:
-    try:
-        return find_field(key).kind == "version"
-    except UnknownFieldError:
-        return False
+    found = look_up_field(key)
+    return found is not None and found.kind == "version"
 
 
 def _judge_by(draft: Draft, raw: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, str]:
