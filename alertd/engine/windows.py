@@ -85,10 +85,12 @@ class Rows:
         start = place * self._width
         if place == len(self._minutes) or self._minutes[place] != minute:
             self._minutes.insert(place, minute)
-            self._rows[start:start] = array("q", [0] * self._width)
-        for spot, number in enumerate(row, start):
-            self._rows[spot] += number
-        self._right = min(self._right, place)
+            self._rows[start:start] = array("q", row)
+        else:
+            for spot, number in enumerate(row, start):
+                self._rows[spot] += number
+        if place < self._right:
+            self._right = place
 
     def between(self, after: int, upto: int) -> Iterable[int]:
         """The sum of the rows with `after` < minute ≤ `upto`."""
