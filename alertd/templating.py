@@ -19,11 +19,12 @@ text cannot be multiplied or padded, and there are no macros, captures, includes
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import lru_cache
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import jinja2
 from jinja2 import meta, nodes
@@ -81,6 +82,13 @@ _REFUSED: dict[type[nodes.Node], str] = {
 }
 
 
+class CompiledText(NamedTuple):
+    """A compiled text of a rule, and what it reads of its `labels` by name, each with its first line."""
+
+    render: Render
+    labels_read: Mapping[str, int]
+
+
 def compile_text(
     source: str,
     *,
@@ -96,29 +104,51 @@ def compile_text(
     another name is refused here. Raises ValueError("line N: …").
     """
     environment = _environment(autoescape, escape)
+    with _told():
+        return _compiled(_parsed(source, environment, known), environment, name, limit)
+
+
+def compile_annotation(source: str, *, name: str) -> CompiledText:
+    """A text of a rule; `name` says in errors which. Raises ValueError("line N: …")."""
+    environment = _environment(autoescape=False, escape=None)
+    with _told():
+        tree = _parsed(source, environment, ANNOTATION_VARIABLES)
+        read = MappingProxyType(_entries_read(tree, "labels"))
+        return CompiledText(_compiled(tree, environment, name, ANNOTATION_LIMIT), read)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What Jinja2 says of a text as ValueError("line N: …")."""
     try:
-        tree = environment.parse(source)
-        _check(tree, environment, known)
-        code = environment.compile(tree, name=name, filename=name)
+        yield
     except jinja2.TemplateSyntaxError as error:
         raise ValueError(f"line {error.lineno}: {error.message}") from None
     except RecursionError:
         raise ValueError("line 1: the template is nested too deeply") from None
+
+
+def _parsed(source: str, environment: _Sandbox, known: Collection[str] | None) -> nodes.Template:
+    tree = environment.parse(source)
+    _check(tree, environment, known)
+    return tree
+
+
+def _compiled(tree: nodes.Template, environment: _Sandbox, name: str, limit: int) -> Render:
+    code = environment.compile(tree, name=name, filename=name)
     template = jinja2.Template.from_code(environment, code, environment.make_globals(None))
     return lambda variables: _render(template, name, limit, variables)
 
 
-@lru_cache(maxsize=4096)
-def entries_read(source: str, variable: str) -> Mapping[str, int]:
-    """What a template that compiles reads of a mapping by name, such as `labels.account`, each with its first line."""
-    tree = _environment(autoescape=False, escape=None).parse(source)
+def _entries_read(tree: nodes.Template, variable: str) -> dict[str, int]:
+    """What a template reads of a mapping by name, such as `labels.account`, each with its first line."""
     read: dict[str, int] = {}
     for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
         if isinstance(node, nodes.Getattr | nodes.Getitem) and getattr(node.node, "name", "") == variable:
             name = node.attr if isinstance(node, nodes.Getattr) else getattr(node.arg, "value", None)
             if isinstance(name, str):
                 read.setdefault(name, node.lineno)
-    return MappingProxyType(read)
+    return read
 
 
 def message_variables(notification: Notification, external_url: str) -> dict[str, object]:

@@ -14,7 +14,7 @@ from alertd.engine.conditions import EVERYTHING, Condition
 from alertd.engine.kinds import AnyKind
 from alertd.engine.rules import Annotation
 from alertd.engine.samples import Sample
-from alertd.templating import ANNOTATION_VARIABLES, Render, compile_text
+from alertd.templating import CompiledText, Render, compile_annotation, compile_text
 
 _SPECIMEN = Sample(
     value=0.08,
@@ -43,9 +43,9 @@ LONGEST_MATCH = 300
 
 
 @lru_cache(maxsize=4096)
-def compiled(name: str, source: str) -> Render:
-    """The annotation `name` as a renderer; ValueError("line N: …") if it does not compile."""
-    return compile_text(source, name=name, known=ANNOTATION_VARIABLES)
+def compiled(name: str, source: str) -> CompiledText:
+    """The annotation `name`; ValueError("line N: …") if it does not compile."""
+    return compile_annotation(source, name=name)
 
 
 def trial(render: Render, alert: str, labels: Mapping[str, str], kind: str) -> str | None:

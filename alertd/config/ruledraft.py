@@ -21,7 +21,6 @@ from alertd.engine.kinds import Absent, Anomaly, AnyKind, BurnRate, Count, Disti
 from alertd.engine.rules import Annotation, Rule
 from alertd.errors import Problem
 from alertd.settings import Table
-from alertd.templating import entries_read
 
 _KINDS: dict[str, type[AnyKind]] = {
     "count": Count,
@@ -234,24 +233,25 @@ def _judge_annotations(
     own = _texts(raw, "annotations")
     kind = _specimen(raw)
     for name, source in (_texts(defaults, "annotations") | own).items():
+        place = draft.at("annotations", name) if name in own else ("defaults", "annotations", name)
         complaint = label_complaint(name)
         if complaint is None:
             try:
-                draft.annotations[name] = compiled(name, source)
-                draft.templates[name] = source
-                complaint = trial(draft.annotations[name], draft.alert, labels, kind)
+                text = compiled(name, source)
             except ValueError as error:
                 complaint = str(error)
-        place = draft.at("annotations", name) if name in own else ("defaults", "annotations", name)
+            else:
+                draft.annotations[name], draft.templates[name] = text.render, source
+                complaint = trial(text.render, draft.alert, labels, kind)
+                if complaint is None and name in own:
+                    _judge_labels_read(draft, place, text.labels_read, labels)
         if complaint:
             draft.wrong(place, complaint)
-        elif name in own:
-            _judge_labels_read(draft, place, source, labels)
 
 
-def _judge_labels_read(draft: Draft, place: KeyPath, source: str, labels: Mapping[str, str]) -> None:
+def _judge_labels_read(draft: Draft, place: KeyPath, read: Mapping[str, int], labels: Mapping[str, str]) -> None:
     """A label that is never there reads as its default for ever: mostly it is called otherwise."""
-    for label, line in entries_read(source, "labels").items():
+    for label, line in read.items():
         if label not in labels and not hasattr(dict, label):
             known = ", ".join(sorted(labels))
             draft.odd(place, f"line {line}: alerts of this rule never have the label {label} (they have {known})")
