@@ -28,6 +28,7 @@ Content = MappingStartEvent | SequenceStartEvent | ScalarEvent
 MAX_NODES = 200_000
 MAX_ALIASES = 1_000
 MAX_DIGITS = 100
+_TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep"
 # The scalars of YAML 1.2's core schema, https://yaml.org/spec/1.2.2/#1032-tag-resolution
 _CONSTANTS: dict[str, object] = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
 _CONSTANTS |= dict.fromkeys(("true", "True", "TRUE"), True) | dict.fromkeys(("false", "False", "FALSE"), False)
@@ -89,7 +90,7 @@ class _Builder:
         if isinstance(event, AliasEvent):
             return self._alias(str(event.anchor), mark)
         if len(path) > MAX_DEPTH:
-            raise UnreadableError(SyntaxMistake(mark, f"is nested more than {MAX_DEPTH} levels deep"))
+            raise UnreadableError(SyntaxMistake(mark, _TOO_DEEP))
         content = cast("Content", event)  # nothing else can stand here
         self._check_tag(content, mark)
         before = self._nodes
@@ -165,6 +166,8 @@ def _events(text: str) -> Iterator[Event]:
     except yaml.MarkedYAMLError as error:
         place = error.problem_mark or error.context_mark
         mark = Mark(place.line + 1, place.column + 1) if place else Mark(1, 1)
+        if "nesting depth" in str(error.problem):  # from 0.2.6 on libyaml has a limit too, and meets it reading ahead
+            raise UnreadableError(SyntaxMistake(mark, _TOO_DEEP)) from None
         context = f" ({error.context})" if error.context else ""
         raise UnreadableError(SyntaxMistake(mark, f"is not YAML: {error.problem}{context}")) from None
     except yaml.reader.ReaderError as error:
