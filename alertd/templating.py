@@ -108,8 +108,9 @@ def compile_text(
         return _compiled(_parsed(source, environment, known), environment, name, limit)
 
 
-def compile_annotation(source: str, *, name: str) -> CompiledText:
-    """A text of a rule; `name` says in errors which. Raises ValueError("line N: …")."""
+@lru_cache(maxsize=4096)
+def compile_annotation(name: str, source: str) -> CompiledText:
+    """The annotation `name` of a rule; rules often share theirs. Raises ValueError("line N: …")."""
     environment = _environment(autoescape=False, escape=None)
     with _told():
         tree = _parsed(source, environment, ANNOTATION_VARIABLES)

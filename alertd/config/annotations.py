@@ -1,4 +1,4 @@
-"""The texts of an alert: a rule's own templates, compiled and tried once, and good default ones where it has none."""
+"""The texts of an alert: a rule's own templates, tried once, and good default ones where it has none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alertd.engine.conditions import EVERYTHING, Condition
 from alertd.engine.kinds import AnyKind
 from alertd.engine.rules import Annotation
 from alertd.engine.samples import Sample
-from alertd.templating import CompiledText, Render, compile_annotation, compile_text
+from alertd.templating import Render, compile_text
 
 _SPECIMEN = Sample(
     value=0.08,
@@ -40,12 +40,6 @@ MISSING_TOLD = 5
 """How many names that a template wants in vain are told at once."""
 LONGEST_MATCH = 300
 """Characters of a condition that a default text shows."""
-
-
-@lru_cache(maxsize=4096)
-def compiled(name: str, source: str) -> CompiledText:
-    """The annotation `name`; ValueError("line N: …") if it does not compile."""
-    return compile_annotation(source, name=name)
 
 
 def trial(render: Render, alert: str, labels: Mapping[str, str], kind: str) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from alertd.config.annotations import compiled, default_texts, trial
+from alertd.config.annotations import default_texts, trial
 from alertd.config.defaulttexts import default_sources
 from alertd.config.forms import label_complaint
 from alertd.config.mistakes import dotted
@@ -21,6 +21,7 @@ from alertd.engine.kinds import Absent, Anomaly, AnyKind, BurnRate, Count, Disti
 from alertd.engine.rules import Annotation, Rule
 from alertd.errors import Problem
 from alertd.settings import Table
+from alertd.templating import compile_annotation
 
 _KINDS: dict[str, type[AnyKind]] = {
     "count": Count,
@@ -237,7 +238,7 @@ def _judge_annotations(
         complaint = label_complaint(name)
         if complaint is None:
             try:
-                text = compiled(name, source)
+                text = compile_annotation(name, source)
             except ValueError as error:
                 complaint = str(error)
             else:
