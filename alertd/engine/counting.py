@@ -9,22 +9,21 @@ from typing import NamedTuple
 from alertd.engine.alerts import fingerprint
 from alertd.engine.books import HOUR, Starts
 from alertd.engine.conditions import EVERYTHING, Condition, compile_condition
-from alertd.engine.errortable import error_url
-from alertd.engine.fields import LABEL_LIMIT, Extractor, Field, Show, find_field, label_value, labels, shown
+from alertd.engine.fields import Extractor, Show, find_field, labels, shown
 from alertd.engine.kinds import Absent, Anomaly, AnyKind, Distinct, Metric, NewValue
 from alertd.engine.populations import SLACK, Asked, Count, Group, GroupWindow, Key, Late, Past, Population, to_keep
-from alertd.engine.readings import Reading
-from alertd.engine.records import Participant, SettledRoom
+from alertd.engine.readings import Reading, conditions_of
+from alertd.engine.records import SettledRoom
 from alertd.engine.revisits import Revisit, Revisits
 from alertd.engine.rules import Rule
 from alertd.engine.tidying import Tidying
-from alertd.engine.windows import EVER, MINUTE, Evidence, Series, Totals
+from alertd.engine.windows import EVER, MINUTE, Series, Totals
 
 ACCOUNTS = "(accounts)"
 """Stands for a population's name where the rooms of accounts are counted."""
 EVERY_RULE = "(every rule)"
 """Stands for a rule's key where a room could be judged by none."""
-_SDK, _IDENTITY, _ROOM_NAME = find_field("sdk"), find_field("participant_identity"), find_field("room_name")
+_PERSONAL = (find_field("participant_identity"), find_field("room_name"))
 
 Booking = Metric | Distinct | NewValue | Anomaly
 """The kinds that keep a book of each group."""
@@ -78,6 +77,7 @@ class Windows:
         for rule in rules:
             if not isinstance(rule.kind, Absent):
                 self._take(rule)
+        self._verdict = conditions_of(self._populations.values())
         self.longest = max(map(to_keep, rules), default=SLACK)
         self.horizon = max([self.longest, *(rule.kind.reach // MINUTE + SLACK + HOUR for rule in rules)])
         self._accounts: dict[str, _Account] = {}
@@ -145,7 +145,7 @@ class Windows:
 
     def _mark(self) -> list[str]:
         """What another way to show personal values would make something else of."""
-        return [self._show(personal, "somebody") for personal in (_IDENTITY, _ROOM_NAME)]
+        return [self._show(personal, "somebody") for personal in _PERSONAL]
 
     def begin_at(self, minute: int, needed: Iterable[int]) -> None:
         """Before anything is counted: leave out minutes to which at `minute` no rule looks back, nor any of `needed`.
@@ -316,62 +316,26 @@ class Windows:
     ) -> Iterator[tuple[Population, Key, Count]]:
         """What the room adds to each group of the populations; what cannot be counted is a fault, and passed by."""
         try:
+            verdicts = list(map(self._verdict, self._extractor.facts(settled)))
             texts = [shown(self._named, row, self._show) for row in labels(self._named, settled)]
-            reading = Reading(settled, self._extractor.facts(settled), texts)
         except Exception as error:  # noqa: BLE001 - one poisoned room must not stop the others
-            self._failed([EVERY_RULE], settled, error)
+            self._failed([EVERY_RULE], settled, type(error).__name__)
             return
+        reading = Reading(settled, verdicts, texts, self._show)
         for population in populations:
             try:
-                parts = reading.split(population)
+                counts = list(reading.counts(population))
             except Exception as error:  # noqa: BLE001 - nor must one poisoned rule
-                self._failed([rule.key for rule, _ in population.rules], settled, error)
+                self._failed(population.keys, settled, type(error).__name__)
                 continue
-            if parts:  # those of whom nothing is to be noted are left out
-                asked = [one for one in population.asked if self._matched(one, reading) or one.book is not None]
-            for key, members in parts.items():
-                yield population, key, reading.count(members, asked, people=population.people)
+            for key, count in counts:
+                yield population, key, count
+        for keys, why in (*reading.failed, *[failure for verdict in verdicts for failure in verdict.failed]):
+            self._failed(keys, settled, why)
 
-    def _matched(self, asked: Asked, reading: Reading) -> set[int]:
-        """Whom the condition matches in the room; asked once, however many rules want to know."""
-        found = reading.matched.get(asked)
-        if found is None:
-            settled, match = reading.settled, asked.match
-            try:
-                found = {place for place, facts in enumerate(reading.facts) if match(facts)}
-                if unseen := found.difference(reading.shown):
-                    room_name = self._personal(_ROOM_NAME, settled.room.room_name)
-                    for place in unseen:
-                        reading.shown[place] = self._evidence(settled, settled.participants[place], room_name)
-            except Exception as error:  # noqa: BLE001 - as above
-                self._failed(asked.rules, settled, error)
-                found = set()
-            reading.matched[asked] = found
-        return found
-
-    def _failed(self, rules: Iterable[str], settled: SettledRoom, error: Exception) -> None:
+    def _failed(self, rules: Iterable[str], settled: SettledRoom, why: str) -> None:
         for key in rules:
-            self.faults[key] = f"room {settled.room.room_sid} cannot be counted: {type(error).__name__}"
-
-    def _evidence(self, settled: SettledRoom, participant: Participant, room_name: str | None) -> Evidence:
-        room, code = settled.room, participant.error_code or None
-        return Evidence(
-            ended=settled.ended,
-            participant_sid=participant.participant_sid,
-            room_sid=room.room_sid,
-            account=settled.account,
-            room_name=room_name,
-            identity=self._personal(_IDENTITY, participant.participant_identity),
-            end_reason=participant.end_reason,
-            error_code=code,
-            error_url=error_url(code) if code else None,
-            sdk=label_value(_SDK, settled, participant) or None,
-            media_region=participant.media_region or room.media_region,
-            edge_location=participant.edge_location or room.edge_location,
-        )
-
-    def _personal(self, personal: Field, value: str | None) -> str | None:
-        return self._show(personal, value)[:LABEL_LIMIT] if value else None
+            self.faults[key] = f"room {settled.room.room_sid} cannot be counted: {why}"
 
 
 def _read_by(rule: Rule) -> tuple[str, ...]:

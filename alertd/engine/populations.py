@@ -23,6 +23,8 @@ SLACK = 90
 Key = tuple[str, ...]
 """The values of `by` that a group shares, as label texts."""
 Facts = tuple[Fact, ...]
+Failure = tuple[tuple[str, ...], str]
+"""The keys of rules that cannot count a room, and what is in their way."""
 
 
 SHARED = 60
@@ -75,6 +77,17 @@ class Asked:
     rules: list[str] = field(default_factory=list)
     book: Callable[[], Book] | None = None
     column: int | None = None
+
+
+class Verdict(NamedTuple):
+    """What conditions say of a participant: which populations look at them, by name, and which conditions match.
+
+    `failed` are the rules of which that cannot be told.
+    """
+
+    within: frozenset[str]
+    matching: tuple[Asked, ...]
+    failed: tuple[Failure, ...] = ()
 
 
 class Kept(NamedTuple):
@@ -206,6 +219,11 @@ class Population:
         self.asked = list(dict.fromkeys([*self.asked, asked]))
         self.people = self.people or rule.kind.of == "identities"
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of its rules."""
+        return tuple([rule.key for rule, _ in self.rules])
+
     def past(self) -> Past:
         """What has been counted so far; shared, not copied."""
         asked = frozenset(one.name for one in self.asked)
@@ -226,12 +244,12 @@ class Population:
             for asked in [asked for asked, one in series.items() if one.has_matches]:
                 self.matching.setdefault(asked, {})[key] = group
 
-    def split(self, facts: Iterable[Facts], texts: Iterable[Key]) -> dict[Key, list[int]]:
+    def split(self, verdicts: Iterable[Verdict], texts: Iterable[Key]) -> dict[Key, list[int]]:
         """The participants of a room, as places in it, by group key."""
-        among, columns = self.among, self.columns
+        everybody, columns = self.among is None, self.columns
         found: dict[Key, list[int]] = {}
-        for place, (fact, text) in enumerate(zip(facts, texts, strict=True)):
-            if among is None or among(fact):
+        for place, (verdict, text) in enumerate(zip(verdicts, texts, strict=True)):
+            if everybody or self.name in verdict.within:
                 found.setdefault(tuple([text[column] for column in columns]), []).append(place)
         return found
 
